@@ -1,1 +1,3 @@
+//! The `turquoise` binary.
+
 fn main() {}

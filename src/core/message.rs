@@ -1,0 +1,84 @@
+//! The words of turquoise's commits.
+
+use super::action::{Commit, RejectionEdit, Topic};
+use super::ids::AppName;
+use super::text::OneLine;
+use super::verdict::Trailers;
+
+/// The whole message of a commit: a subject, why, and the trailers as the last paragraph.
+#[must_use]
+pub fn commit_message(commit: &Commit, app: &AppName, branch: &str) -> String {
+    let trailers = Trailers {
+        app: app.clone(),
+        branch: branch.to_owned(),
+        live: commit.live,
+        facts: commit.facts.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (subject, body) = words(commit);
+    // Every line of the body that could be taken for a trailer is outside the last paragraph, which is all ours.
+    format!(
+        "{app}: {}\n\n{body}\n\n{}",
+        OneLine::new(&subject),
+        trailers.to_text()
+    )
+}
+
+fn words(commit: &Commit) -> (String, String) {
+    let revision = commit
+        .facts
+        .first()
+        .map_or("?", |fact| fact.revision.short());
+    let what = |images: &[String]| {
+        if images.is_empty() {
+            revision.to_owned()
+        } else {
+            images.join(", ")
+        }
+    };
+    match &commit.topic {
+        Topic::Release { colour, images } => (
+            format!("{colour} goes live with {}", what(images)),
+            format!(
+                "Revision {revision} is ready and passed its checks in {colour}.\nRevert the commit that asked for it to go back."
+            ),
+        ),
+        Topic::Return { colour, images } => (
+            format!("{colour} comes back with {}", what(images)),
+            format!("Revision {revision} asks for what {colour} was released with."),
+        ),
+        Topic::Pin { colour } => (
+            format!("{colour} holds {revision}"),
+            format!(
+                "The selector names {colour}; it is ready with this content and takes traffic next."
+            ),
+        ),
+        Topic::AwaitApproval { colour } => (
+            format!("{revision} is verified in {colour} and waits for approval"),
+            format!("Set the live Service's selector to {colour} to approve it."),
+        ),
+        Topic::Reject { colour, reason } => {
+            let subject = match commit.selector {
+                Some(back) => format!("the selector goes back to {back}"),
+                None => format!("{revision} is rejected"),
+            };
+            let retry = match commit.rejection {
+                RejectionEdit::Set(_) => "\nRevert this commit to have it tried again.",
+                RejectionEdit::Keep | RejectionEdit::Clear => "",
+            };
+            (subject, format!("It failed in {colour}: {reason}{retry}"))
+        }
+        Topic::FlipBack { colour, reason } => (
+            format!("{colour} comes back, {revision} is rejected"),
+            format!("It failed under traffic: {reason}"),
+        ),
+        Topic::Withdraw => (
+            format!("{revision} is withdrawn"),
+            "A person took it back.".to_owned(),
+        ),
+        Topic::RestoreLock { colour } => (
+            format!("the lock names again what {colour} holds"),
+            "The lock was missing or changed by hand; the cluster's annotations tell.".to_owned(),
+        ),
+    }
+}

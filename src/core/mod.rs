@@ -1,0 +1,19 @@
+//! The pure core: facts in, a plan out. No IO, no clock, no async; everything outside depends on it, and it on nothing.
+//!
+//! - [`desired`] what git says, [`observed`] what the cluster says, [`policy`] what the app's people ask for;
+//! - [`plan`] the decision (DESIGN 3 and 4), [`action`] what may be done, [`report`] what people are told;
+//! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
+
+pub mod action;
+pub mod colour;
+pub mod desired;
+pub mod digest;
+pub mod ids;
+pub mod lock;
+pub mod message;
+pub mod observed;
+pub mod plan;
+pub mod policy;
+pub mod report;
+pub mod text;
+pub mod verdict;

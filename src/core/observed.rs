@@ -1,0 +1,336 @@
+//! What the cluster says: one app at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::colour::{ByColour, Colour};
+use super::ids::{CommitId, Digest, ObjectKey};
+use super::text::OneLine;
+
+/// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The time taken before the first read.
+    pub at: Timestamp,
+    /// The live and preview Services that exist.
+    pub services: Vec<ServiceState>,
+    /// What each colour carries.
+    pub colours: ByColour<ColourState>,
+    /// Objects of the live overlay that exist and are ours, with the digest that was last applied to them.
+    pub overlay: BTreeMap<ObjectKey, Digest>,
+    /// Objects that a render names and that exist without being turquoise's.
+    pub foreign: BTreeSet<ObjectKey>,
+    /// The checks that run or have run in this process. Passes are bound to revision, pods and policy.
+    pub checks: Vec<CheckState>,
+}
+
+/// A Service that selects by colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceState {
+    /// `metadata.name`.
+    pub name: String,
+    /// A preview selects the idle colour.
+    pub preview: bool,
+    /// For compare-and-swap.
+    pub resource_version: String,
+    /// The selector's value under the colour's key; `None` where the key is missing.
+    pub selects: Option<String>,
+    /// The ready pods in its EndpointSlices, by uid.
+    pub endpoints: BTreeSet<String>,
+    /// The app's ready pods whose labels its selector matches, by uid: what the EndpointSlices should hold.
+    pub selected: BTreeSet<String>,
+    /// What the last flip wrote on it.
+    pub flip: Option<FlipRecord>,
+}
+
+/// What must survive a restart after a flip: written on the live Service by the flip's own patch (rule 10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlipRecord {
+    /// When.
+    pub at: Timestamp,
+    /// The revision that went live.
+    pub revision: CommitId,
+    /// The colour that was live before.
+    pub from: Colour,
+    /// Whether the watch is over, and how it ended.
+    pub watch: WatchState,
+}
+
+/// How far the watch of a flip is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchState {
+    /// Still watching.
+    Open,
+    /// The window passed without a failure.
+    Passed,
+    /// A check failed and there was nothing to go back to.
+    Failed,
+}
+
+/// One colour in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColourState {
+    /// What all of its workloads agree that it carries; `None` where nothing was deployed, a deploy was cut off in
+    /// the middle, or the objects are not turquoise's.
+    pub record: Option<Record>,
+    /// Its workloads.
+    pub workloads: Vec<WorkloadState>,
+    /// All its objects that exist, as far as may be listed (Secrets are not).
+    pub present: BTreeSet<ObjectKey>,
+    /// All objects that were ever applied to it and not deleted since.
+    pub inventory: BTreeSet<ObjectKey>,
+}
+
+/// What a deploy writes on every workload of its colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The revision it carries.
+    pub revision: CommitId,
+    /// HEAD when it was deployed.
+    pub deployed_at: CommitId,
+    /// What the running deadline is for: a new attempt starts a new one.
+    pub attempt: String,
+    /// When that attempt started.
+    pub started_at: Timestamp,
+    /// Whether it was about to take traffic with exactly this content and nobody changed it since.
+    pub in_use: bool,
+    /// Revisions whose `superseded` no commit has carried yet.
+    pub superseded: BTreeSet<CommitId>,
+}
+
+/// One workload (a Deployment) in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadState {
+    /// Which.
+    pub key: ObjectKey,
+    /// For optimistic locking.
+    pub resource_version: String,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// The manifest's `spec.replicas` when they were last applied, from our annotation.
+    pub applied_replicas: Option<u32>,
+    /// Whether the status speaks of the newest spec, and every replica is updated, ready and available.
+    pub rolled_out: bool,
+    /// `status.readyReplicas`.
+    pub ready: u32,
+    /// Its pods that are not terminating.
+    pub pods: Vec<PodState>,
+}
+
+/// One pod of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodState {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// The Ready condition.
+    pub ready: bool,
+    /// Container restarts: a restarted pod voids its passes.
+    pub restarts: u32,
+    /// What is wrong with it, in its own words.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// The kubelet's reason: `ImagePullBackOff`.
+    pub reason: String,
+    /// The pod's words.
+    pub words: OneLine,
+    /// Whether waiting cannot mend it.
+    pub hopeless: bool,
+}
+
+/// What a check's result is bound to: results of another revision, other pods or another policy say nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckKey {
+    /// The check's name in the policy.
+    pub check: String,
+    /// The colour under test.
+    pub colour: Colour,
+    /// The revision it carries.
+    pub revision: CommitId,
+    /// How often it was rejected before: a retry starts from nothing.
+    pub rejections: usize,
+    /// Its ready pods as `uid/restarts`.
+    pub pods: BTreeSet<String>,
+    /// The policy's digest.
+    pub policy: Digest,
+    /// The Service that is asked.
+    pub service: String,
+}
+
+/// A check that runs or has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckState {
+    /// Of what.
+    pub key: CheckKey,
+    /// How far it is.
+    pub outcome: CheckOutcome,
+}
+
+/// How far a check is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Under way.
+    Running,
+    /// Passed as often in a row as the policy asks.
+    Passed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Failed.
+    Failed {
+        /// What the target said.
+        reason: OneLine,
+    },
+}
+
+/// What the live Services in the cluster select.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serving {
+    /// There is no live Service.
+    Nothing,
+    /// All of them select this colour.
+    Colour(Colour),
+    /// A missing or foreign value, or they disagree: both colours are in use (rule 6).
+    Unclear,
+}
+
+impl Observed {
+    /// The live Services.
+    pub fn live(&self) -> impl Iterator<Item = &ServiceState> {
+        self.services.iter().filter(|service| !service.preview)
+    }
+
+    /// What the live Services select.
+    #[must_use]
+    pub fn serving(&self) -> Serving {
+        let mut colours = self.live().map(|service| {
+            service
+                .selects
+                .as_deref()
+                .and_then(|text| text.parse().ok())
+        });
+        let Some(first) = colours.next() else {
+            return Serving::Nothing;
+        };
+        let Some(first) = first else {
+            return Serving::Unclear;
+        };
+        if colours.all(|colour| colour == Some(first)) {
+            Serving::Colour(first)
+        } else {
+            Serving::Unclear
+        }
+    }
+
+    /// What the last flip wrote on the live Services.
+    #[must_use]
+    pub fn flip(&self) -> Option<&FlipRecord> {
+        self.live().find_map(|service| service.flip.as_ref())
+    }
+}
+
+/// Whether a colour can take traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Scaled to zero, or without workloads.
+    Down,
+    /// Some pods are missing, or not ready.
+    NotYet {
+        /// Ready pods.
+        ready: u32,
+        /// Wanted pods.
+        wanted: u32,
+        /// What is wrong with one of them.
+        trouble: Option<(String, Trouble)>,
+    },
+    /// Waiting cannot mend it.
+    Hopeless {
+        /// The pod.
+        pod: String,
+        /// What is wrong with it.
+        trouble: Trouble,
+    },
+    /// Every workload is rolled out.
+    Ready,
+}
+
+impl ColourState {
+    /// Whether every workload is scaled to zero, or there is none.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.workloads.iter().all(|workload| workload.replicas == 0)
+    }
+
+    /// Whether the colour can take traffic now.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        if self.is_down() {
+            return Readiness::Down;
+        }
+        if self.workloads.iter().all(|workload| workload.rolled_out) {
+            return Readiness::Ready;
+        }
+        let pods = || self.workloads.iter().flat_map(|workload| &workload.pods);
+        let hopeless = pods().find_map(|pod| {
+            Some((
+                pod,
+                pod.trouble.as_ref().filter(|trouble| trouble.hopeless)?,
+            ))
+        });
+        if let Some((pod, trouble)) = hopeless {
+            return Readiness::Hopeless {
+                pod: pod.name.clone(),
+                trouble: trouble.clone(),
+            };
+        }
+        Readiness::NotYet {
+            ready: self.workloads.iter().map(|workload| workload.ready).sum(),
+            wanted: self
+                .workloads
+                .iter()
+                .map(|workload| workload.replicas)
+                .sum(),
+            trouble: pods().find_map(|pod| Some((pod.name.clone(), pod.trouble.clone()?))),
+        }
+    }
+
+    /// The ready pods of all workloads: uids.
+    #[must_use]
+    pub fn ready_pods(&self) -> BTreeSet<String> {
+        self.pods()
+            .filter(|pod| pod.ready)
+            .map(|pod| pod.uid.clone())
+            .collect()
+    }
+
+    /// The ready pods as `uid/restarts`, what a check's passes are bound to.
+    #[must_use]
+    pub fn pod_identities(&self) -> BTreeSet<String> {
+        self.pods()
+            .filter(|pod| pod.ready)
+            .map(|pod| format!("{}/{}", pod.uid, pod.restarts))
+            .collect()
+    }
+
+    fn pods(&self) -> impl Iterator<Item = &PodState> {
+        self.workloads.iter().flat_map(|workload| &workload.pods)
+    }
+}
+
+/// A moment `span` after another; the far future where that is out of range.
+#[must_use]
+pub fn after(start: Timestamp, span: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(span)
+        .ok()
+        .and_then(|span| start.checked_add(span).ok())
+        .unwrap_or(Timestamp::MAX)
+}

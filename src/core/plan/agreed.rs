@@ -1,0 +1,164 @@
+//! Git and cluster agree on the live colour: the lock is kept whole, live objects are kept whole, then the watch, then
+//! what is wanted.
+
+use std::collections::BTreeSet;
+
+use super::draft::Draft;
+use super::view::View;
+use super::{commit, overlay, release, standing, watch};
+use crate::core::action::{Action, Commit, Size, Topic};
+use crate::core::colour::Colour;
+use crate::core::desired::Role;
+use crate::core::ids::{CommitId, ObjectKey};
+use crate::core::lock::PinState;
+use crate::core::observed::Record;
+use crate::core::report::{Alert, Phase, Plan, Waiting};
+use crate::core::text::OneLine;
+use crate::core::verdict::Verdict;
+
+/// Rules 7 and 9 first, because they restore what the later ones read.
+pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
+    let mut draft = Draft::default();
+    if let Some(restore) = restored_pin(view, serving) {
+        draft.act(Action::Commit(restore));
+        return draft.done(Phase::Settled);
+    }
+    if let Some(withdrawal) = withdrawal(view, serving) {
+        draft.act(Action::Commit(withdrawal));
+        return draft.done(Phase::Settled);
+    }
+    if let Some(recreate) = recreated(view, serving) {
+        if let Action::Recreate { objects, .. } = &recreate {
+            draft.alert(Alert::Missing {
+                objects: objects
+                    .iter()
+                    .map(|key| OneLine::new(&key.to_string()))
+                    .collect(),
+            });
+        }
+        draft.act(recreate);
+        return draft.done(Phase::Settled);
+    }
+    if view
+        .service_names(Role::Live)
+        .any(|name| view.service(name).is_none())
+    {
+        draft.act_all(overlay::apply(
+            view,
+            view.head(),
+            &[Role::Live],
+            serving,
+            serving.other(),
+        ));
+    }
+    for colour in Colour::BOTH {
+        draft.act_all(resized(view, colour));
+    }
+    for service in view.observed.live() {
+        if !standing::holds_exactly(view, service, serving)
+            && !view.state(serving).workloads.is_empty()
+        {
+            draft.wait(Waiting::Endpoints {
+                service: service.name.clone(),
+                colour: serving,
+            });
+        }
+    }
+    if let Some(plan) = watch::plan(view, &mut draft, serving) {
+        return plan;
+    }
+    release::plan(view, draft, serving)
+}
+
+/// The pin of the serving colour as the cluster has it, where the lock lost it or says something else (rule 13).
+fn restored_pin(view: &View<'_>, serving: Colour) -> Option<Commit> {
+    let record = view.record(serving)?;
+    let held = view.pin(serving).is_some_and(|pin| {
+        pin.revision == record.revision
+            || view
+                .desired
+                .same_content(&pin.revision, &record.revision, serving)
+    });
+    if held {
+        return None;
+    }
+    let empty = commit::empty(view, Some(serving), Topic::RestoreLock { colour: serving });
+    commit::pin(view, empty, serving, &record.revision, PinState::Released)
+}
+
+/// The newest released revision that is not the live pin's and has no later verdict is withdrawn, by an empty commit,
+/// so that the person's revert stays revertible (rule 9).
+fn withdrawal(view: &View<'_>, serving: Colour) -> Option<Commit> {
+    let live = &view.pin(serving)?.revision;
+    let lost = |revision: &&CommitId| {
+        view.newest(revision) == Some(Verdict::Released) && *revision != live
+    };
+    let newest = view.desired.verdicts.newest_released().filter(lost);
+    let revision = newest.or_else(|| Some(view.revision()).filter(lost))?;
+    Some(commit::say(
+        view,
+        commit::empty(view, Some(serving), Topic::Withdraw),
+        revision,
+        Verdict::Withdrawn,
+    ))
+}
+
+/// What is missing of the serving colour is created again from its pin (rule 7).
+fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
+    let pin = view.pin(serving)?;
+    let objects: BTreeSet<ObjectKey> = view
+        .missing(serving, &pin.revision)
+        .into_iter()
+        .cloned()
+        .collect();
+    // Without any workload of ours it was never turquoise's: adoption is for rule 12.
+    if objects.is_empty()
+        || (view.state(serving).inventory.is_empty() && view.observed.flip().is_none())
+    {
+        return None;
+    }
+    let record = view.record(serving).cloned().unwrap_or_else(|| Record {
+        revision: pin.revision.clone(),
+        deployed_at: view.head().clone(),
+        attempt: view.attempt(&pin.revision),
+        started_at: view.observed.at,
+        in_use: true,
+        superseded: BTreeSet::new(),
+    });
+    Some(Action::Recreate {
+        colour: serving,
+        render: pin.revision.clone(),
+        objects,
+        record,
+    })
+}
+
+/// Sizes from HEAD are applied in place to each colour that is not scaled down: only where the manifest's number was
+/// changed since it was last applied, so that an autoscaler or a person's hand is left alone (rule 7).
+fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
+    let state = view.state(colour);
+    if state.is_down() || state.record.is_none() {
+        return None;
+    }
+    let head = view.desired.render(view.head(), colour)?;
+    let sizes: Vec<Size> = head
+        .workloads
+        .iter()
+        .filter_map(|spec| {
+            let replicas = spec.replicas?;
+            let running = state
+                .workloads
+                .iter()
+                .find(|workload| workload.key == spec.key)?;
+            let changed = running
+                .applied_replicas
+                .is_some_and(|applied| applied != replicas)
+                && running.replicas > 0;
+            changed.then(|| Size {
+                workload: spec.key.clone(),
+                replicas,
+            })
+        })
+        .collect();
+    (!sizes.is_empty()).then_some(Action::Resize { colour, sizes })
+}

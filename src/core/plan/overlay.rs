@@ -1,0 +1,68 @@
+//! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always.
+
+use super::view::{View, service_guard};
+use crate::core::action::{Action, ApplyOverlay};
+use crate::core::colour::Colour;
+use crate::core::desired::{OverlayObject, Role};
+use crate::core::ids::CommitId;
+
+/// The apply of those objects of the overlay at a commit that differ from what was applied last; `None` where none do.
+/// Secrets are never read (I6): they are applied with whatever else is.
+pub(super) fn apply(
+    view: &View<'_>,
+    commit: &CommitId,
+    roles: &[Role],
+    live: Colour,
+    preview: Colour,
+) -> Option<Action> {
+    let differs =
+        |object: &&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
+    let wanted: Vec<&OverlayObject> = view
+        .desired
+        .overlay(commit)
+        .iter()
+        .filter(|object| roles.contains(&object.role))
+        .filter(differs)
+        .collect();
+    if wanted.iter().all(|object| object.key.is_secret()) {
+        return None;
+    }
+    Some(Action::ApplyOverlay(ApplyOverlay {
+        render: commit.clone(),
+        objects: wanted.iter().map(|object| object.key.clone()).collect(),
+        live,
+        preview,
+        services: view.live_guards(),
+    }))
+}
+
+/// Shared objects and missing previews, which a candidate needs before it is deployed and checked.
+pub(super) fn before_candidate(view: &View<'_>, live: Colour, preview: Colour) -> Vec<Action> {
+    let mut actions: Vec<Action> = Vec::new();
+    let missing_preview = view
+        .service_names(Role::Preview)
+        .any(|name| view.service(name).is_none());
+    let roles: &[Role] = if missing_preview {
+        &[Role::Shared, Role::Preview]
+    } else {
+        &[Role::Shared]
+    };
+    actions.extend(apply(view, view.head(), roles, live, preview));
+    actions.extend(point_previews(view, preview));
+    actions
+}
+
+/// Points those previews at a colour that select something else.
+pub(super) fn point_previews(view: &View<'_>, to: Colour) -> Option<Action> {
+    let astray: Vec<_> = view
+        .observed
+        .services
+        .iter()
+        .filter(|service| service.preview && service.selects.as_deref() != Some(to.as_str()))
+        .map(service_guard)
+        .collect();
+    (!astray.is_empty()).then_some(Action::PointPreviews {
+        services: astray,
+        to,
+    })
+}

@@ -1,0 +1,427 @@
+//! Whether a colour may take traffic: ready, large enough, verified.
+
+use jiff::Timestamp;
+
+use super::draft::Draft;
+use super::view::View;
+use crate::core::action::{Action, Deploy, Scale, Size, Stamp};
+use crate::core::colour::Colour;
+use crate::core::desired::{Role, WorkloadSpec};
+use crate::core::ids::CommitId;
+use crate::core::observed::{
+    CheckKey, CheckOutcome, Readiness, Record, ServiceState, Trouble, after,
+};
+use crate::core::policy::Check;
+use crate::core::report::Waiting;
+use crate::core::text::OneLine;
+
+/// What became of a question about a colour.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// It may.
+    Yes,
+    /// Not before this is done.
+    Act(Action),
+    /// Not yet.
+    Wait(Waiting, Option<Timestamp>),
+    /// It never will, and why.
+    Failed(OneLine),
+}
+
+/// A standing once its action or wait is in the plan.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Go on.
+    Yes,
+    /// The plan ends here.
+    Pending,
+    /// It failed, and why.
+    Failed(OneLine),
+}
+
+impl Standing {
+    /// Puts what is to be done or waited for into the plan.
+    pub(super) fn note(self, draft: &mut Draft) -> Outcome {
+        match self {
+            Self::Yes => Outcome::Yes,
+            Self::Failed(reason) => Outcome::Failed(reason),
+            Self::Act(action) => {
+                draft.act(action);
+                Outcome::Pending
+            }
+            Self::Wait(waiting, wake) => {
+                draft.wait(waiting);
+                if let Some(wake) = wake {
+                    draft.wake(wake);
+                }
+                Outcome::Pending
+            }
+        }
+    }
+}
+
+/// The deploy of a commit's overlay into a colour. `keep` carries over what the colour's record says of traffic and of
+/// the time it was deployed: only for content that is already there.
+pub(super) fn deploy(
+    view: &View<'_>,
+    colour: Colour,
+    render: &CommitId,
+    attempt: String,
+    keep: Keep,
+) -> Action {
+    let old = view.record(colour);
+    let record = Record {
+        revision: render.clone(),
+        deployed_at: match (keep, old) {
+            (Keep::UseAndTime, Some(old)) => old.deployed_at.clone(),
+            (Keep::UseAndTime, None) | (Keep::Use | Keep::Nothing, _) => view.head().clone(),
+        },
+        started_at: view.observed.at,
+        attempt,
+        in_use: keep != Keep::Nothing && old.is_some_and(|old| old.in_use),
+        superseded: super::commit::superseded_by(view, colour, render),
+    };
+    let mut inventory = view.state(colour).inventory.clone();
+    if let Some(render) = view.desired.render(render, colour) {
+        inventory.extend(render.objects.iter().cloned());
+    }
+    Action::Deploy(Deploy {
+        colour,
+        render: render.clone(),
+        record,
+        sizes: sizes(view, colour, render, serving(view, colour)),
+        inventory,
+        guard: view.guard(colour),
+    })
+}
+
+/// What a deploy keeps of the colour's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// New content: nothing.
+    Nothing,
+    /// The same content under another revision.
+    Use,
+    /// The same content, and the lock and P are still compared with the HEAD of the first deploy (rule 5).
+    UseAndTime,
+}
+
+/// The other colour, if it serves.
+fn serving(view: &View<'_>, colour: Colour) -> Option<Colour> {
+    let other = colour.other();
+    view.observed
+        .live()
+        .any(|service| service.selects.as_deref() == Some(other.as_str()))
+        .then_some(other)
+}
+
+/// Each workload's size: HEAD's replicas, and at least as many as its twin in the serving colour has ready now
+/// (rule 7). Workloads whose size an autoscaler owns are listed only where they would start with fewer.
+pub(super) fn sizes(
+    view: &View<'_>,
+    colour: Colour,
+    commit: &CommitId,
+    serving: Option<Colour>,
+) -> Vec<Size> {
+    let Some(render) = view.desired.render(commit, colour) else {
+        return Vec::new();
+    };
+    render
+        .workloads
+        .iter()
+        .filter_map(|spec| {
+            let running = view
+                .state(colour)
+                .workloads
+                .iter()
+                .find(|workload| workload.key == spec.key);
+            let manifest = at_head(view, colour, spec).replicas;
+            let floor = serving.map_or(0, |serving| twin_ready(view, serving, spec));
+            let wanted = match manifest {
+                Some(replicas) => replicas.max(floor),
+                None => floor.max(1),
+            };
+            let enough = running.is_some_and(|workload| workload.replicas >= wanted);
+            (manifest.is_some() || !enough).then(|| Size {
+                workload: spec.key.clone(),
+                replicas: wanted,
+            })
+        })
+        .collect()
+}
+
+/// The workload as HEAD has it: size is no release, so HEAD's counts.
+fn at_head<'a>(view: &View<'a>, colour: Colour, spec: &'a WorkloadSpec) -> &'a WorkloadSpec {
+    view.desired
+        .render(view.head(), colour)
+        .and_then(|render| render.workloads.iter().find(|other| other.key == spec.key))
+        .unwrap_or(spec)
+}
+
+/// How many ready pods the workload's twin in the serving colour has.
+fn twin_ready(view: &View<'_>, serving: Colour, spec: &WorkloadSpec) -> u32 {
+    let revision = view
+        .record(serving)
+        .map(|record| &record.revision)
+        .unwrap_or(view.head());
+    let twins = view
+        .desired
+        .render(revision, serving)
+        .map_or(&[][..], |render| &render.workloads);
+    let twin = twins
+        .iter()
+        .find(|twin| twin.twin == spec.twin && twin.key.kind == spec.key.kind);
+    let state = twin.and_then(|twin| {
+        view.state(serving)
+            .workloads
+            .iter()
+            .find(|workload| workload.key == twin.key)
+    });
+    state.map_or(0, |workload| workload.ready)
+}
+
+/// Whether a colour is ready, up to its size, before the deadline of an attempt.
+pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing {
+    let state = view.state(colour);
+    let Some(record) = &state.record else {
+        return Standing::Failed(OneLine::new(&format!(
+            "{colour} holds nothing that turquoise deployed"
+        )));
+    };
+    let wanted = sizes(view, colour, &record.revision, serving(view, colour));
+    let replicas = |size: &Size| {
+        state
+            .workloads
+            .iter()
+            .find(|workload| workload.key == size.workload)
+            .map_or(0, |workload| workload.replicas)
+    };
+    let short: Vec<Size> = wanted
+        .iter()
+        .filter(|size| replicas(size) < size.replicas)
+        .cloned()
+        .collect();
+    let running = record.attempt == attempt;
+    let started_at = if running {
+        record.started_at
+    } else {
+        view.observed.at
+    };
+    if !short.is_empty() {
+        let attempt = Some((
+            attempt.to_owned(),
+            if state.is_down() {
+                view.observed.at
+            } else {
+                started_at
+            },
+        ));
+        return Standing::Act(Action::Scale(Scale {
+            colour,
+            sizes: short,
+            attempt,
+            guard: view.guard(colour),
+        }));
+    }
+    let deadline = after(started_at, view.policy.readiness_deadline);
+    let late = view.observed.at >= deadline;
+    let waiting = match state.readiness() {
+        Readiness::Ready => match too_few(view, colour, &wanted) {
+            None => return Standing::Yes,
+            Some((ready, wanted)) => Waiting::Size {
+                colour,
+                ready,
+                wanted,
+                deadline,
+            },
+        },
+        Readiness::Down => {
+            return Standing::Failed(OneLine::new(&format!(
+                "{colour} asks for no replicas at all"
+            )));
+        }
+        Readiness::Hopeless { pod, trouble } => return Standing::Failed(words(&pod, &trouble)),
+        Readiness::NotYet {
+            ready,
+            wanted,
+            trouble,
+        } => {
+            let trouble = trouble.map(|(pod, trouble)| words(&pod, &trouble));
+            Waiting::Readiness {
+                colour,
+                ready,
+                wanted,
+                trouble,
+                deadline,
+            }
+        }
+    };
+    if !running {
+        let guard = view.guard(colour);
+        return Standing::Act(Action::Stamp(Stamp {
+            colour,
+            attempt: attempt.to_owned(),
+            started_at,
+            guard,
+        }));
+    }
+    if late {
+        return Standing::Failed(too_late(view, &waiting));
+    }
+    Standing::Wait(waiting, Some(deadline))
+}
+
+/// The first workload that is ready but smaller than wanted: `(ready, wanted)`.
+fn too_few(view: &View<'_>, colour: Colour, wanted: &[Size]) -> Option<(u32, u32)> {
+    wanted.iter().find_map(|size| {
+        let state = view
+            .state(colour)
+            .workloads
+            .iter()
+            .find(|workload| workload.key == size.workload)?;
+        (state.ready < size.replicas).then_some((state.ready, size.replicas))
+    })
+}
+
+fn words(pod: &str, trouble: &Trouble) -> OneLine {
+    OneLine::new(&format!("pod {pod}: {}: {}", trouble.reason, trouble.words))
+}
+
+fn too_late(view: &View<'_>, waiting: &Waiting) -> OneLine {
+    let deadline = view.policy.readiness_deadline.as_secs_f64();
+    let state = match waiting {
+        Waiting::Readiness {
+            ready,
+            wanted,
+            trouble,
+            ..
+        } => {
+            let words = trouble
+                .as_ref()
+                .map(|words| format!("; {words}"))
+                .unwrap_or_default();
+            format!("{ready} of {wanted} pods ready{words}")
+        }
+        Waiting::Size { ready, wanted, .. } => {
+            format!("{ready} of {wanted} pods ready, as many as the serving colour has")
+        }
+        Waiting::Endpoints { .. }
+        | Waiting::Checks { .. }
+        | Waiting::Approval { .. }
+        | Waiting::Watch { .. }
+        | Waiting::Retire { .. } => String::new(),
+    };
+    OneLine::new(&format!("not ready after {deadline} s: {state}"))
+}
+
+/// Whether a Service's EndpointSlices hold exactly the ready pods of the colour that it selects.
+pub(super) fn holds_exactly(view: &View<'_>, service: &ServiceState, colour: Colour) -> bool {
+    let ready = view.state(colour).ready_pods();
+    service.selects.as_deref() == Some(colour.as_str())
+        && !service.endpoints.is_empty()
+        && service.endpoints.is_subset(&ready)
+        && service.endpoints == service.selected
+}
+
+/// Through which address a colour is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Via {
+    /// The preview Service: before a flip.
+    Preview,
+    /// The live Service: after it.
+    Live,
+}
+
+/// Whether every check of the policy has passed on exactly the pods that the colour has now. Checks start when the
+/// Service's EndpointSlices hold exactly the ready pods, and their passes count only while the pods are the same.
+pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via: Via) -> Standing {
+    let mut todo = Vec::new();
+    let mut running = Vec::new();
+    for check in &view.policy.checks {
+        let service = match via {
+            Via::Preview => check.http.service.clone(),
+            Via::Live => live_name(view, &check.http.service),
+        };
+        let settled = view
+            .service(&service)
+            .is_some_and(|service| holds_exactly(view, service, colour));
+        if !settled {
+            return endpoints_wait(view, colour, service);
+        }
+        let key = check_key(view, check, colour, revision, service);
+        match view
+            .observed
+            .checks
+            .iter()
+            .find(|state| state.key == key)
+            .map(|state| &state.outcome)
+        {
+            None => todo.push(key),
+            Some(CheckOutcome::Running) => running.push(check.name.clone()),
+            Some(CheckOutcome::Passed { .. }) => {}
+            Some(CheckOutcome::Failed { reason }) => {
+                return Standing::Failed(OneLine::new(&format!(
+                    "check `{}`: {reason}",
+                    check.name
+                )));
+            }
+        }
+    }
+    if !todo.is_empty() {
+        return Standing::Act(Action::Check { keys: todo });
+    }
+    if !running.is_empty() {
+        return Standing::Wait(Waiting::Checks { checks: running }, None);
+    }
+    Standing::Yes
+}
+
+/// What a check's result is bound to.
+pub(super) fn check_key(
+    view: &View<'_>,
+    check: &Check,
+    colour: Colour,
+    revision: &CommitId,
+    service: String,
+) -> CheckKey {
+    CheckKey {
+        check: check.name.clone(),
+        colour,
+        revision: revision.clone(),
+        rejections: view.rejections(revision),
+        pods: view.state(colour).pod_identities(),
+        policy: view.policy.digest(),
+        service,
+    }
+}
+
+/// The live Service that a preview Service previews: its name without `-preview`, else the first one.
+pub(super) fn live_name(view: &View<'_>, preview: &str) -> String {
+    let stem = preview.strip_suffix("-preview").unwrap_or(preview);
+    let names: Vec<&str> = view.service_names(Role::Live).collect();
+    let name = names
+        .iter()
+        .find(|name| **name == stem)
+        .or_else(|| names.first())
+        .copied();
+    name.unwrap_or(preview).to_owned()
+}
+
+/// Endpoints that never settle are given up like pods that never become ready.
+fn endpoints_wait(view: &View<'_>, colour: Colour, service: String) -> Standing {
+    let started = view
+        .record(colour)
+        .map_or(view.observed.at, |record| record.started_at);
+    let deadline = after(started, view.policy.readiness_deadline);
+    // A colour that was ready long ago has no running deadline: its endpoints are only a moment behind.
+    let fresh = view.record(colour).is_some_and(|record| !record.in_use);
+    if fresh && view.observed.at >= deadline {
+        return Standing::Failed(OneLine::new(&format!(
+            "Service `{service}` does not hold the ready pods of {colour}"
+        )));
+    }
+    Standing::Wait(
+        Waiting::Endpoints { service, colour },
+        fresh.then_some(deadline),
+    )
+}

@@ -1,0 +1,177 @@
+//! The release policy: what an app's `turquoise.yaml` says, validated.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AppName, Digest};
+use super::text::OneLine;
+
+mod raw;
+
+pub use raw::parse;
+
+/// The policy's file name; the folder that holds it is the app.
+pub const POLICY_FILE: &str = "turquoise.yaml";
+
+/// A validated `turquoise.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// `metadata.name`; else the folder's name is used.
+    pub name: Option<AppName>,
+    /// Where the app's objects live; else the namespace that the operator gave.
+    pub namespace: Option<String>,
+    /// The overlay folders, relative to the app's folder.
+    pub overlays: Overlays,
+    /// The selector's key; else the one label whose value is a colour's name.
+    pub selector_key: Option<String>,
+    /// Services that are previews although their name does not end in `-preview`.
+    pub preview_services: Vec<String>,
+    /// How long a candidate may take to become ready.
+    pub readiness_deadline: Duration,
+    /// What must be true of a candidate before it may go live.
+    pub checks: Vec<Check>,
+    /// Who says that a verified candidate goes live.
+    pub promotion: Promotion,
+    /// How long the checks go on through the live address after a flip.
+    pub watch: Duration,
+    /// What becomes of the colour that is not live any more.
+    pub retire: Retire,
+    /// Webhooks that hear of every transition.
+    pub notifications: Vec<Webhook>,
+    /// Takes over objects that exist and are not turquoise's.
+    pub adopt: bool,
+}
+
+/// The three overlays, each a folder relative to the app's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overlays {
+    /// Default `overlays/blue`.
+    pub blue: String,
+    /// Default `overlays/green`.
+    pub green: String,
+    /// Default `overlays/live`.
+    pub live: String,
+}
+
+/// Who promotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promotion {
+    /// A verified candidate goes live at once.
+    #[default]
+    Auto,
+    /// A person's commit that flips the selector approves it.
+    Manual,
+}
+
+/// What happens to the old colour once the new one is live and watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Retire {
+    /// It stays as it is, so that a revert is a switch without new pods.
+    Keep,
+    /// It is scaled to that many replicas a workload after that time.
+    ScaleTo {
+        /// Replicas of each workload.
+        replicas: u32,
+        /// Counted from the flip: how long clients may hold on to their connections.
+        after: Duration,
+    },
+    /// Its objects are deleted after that time.
+    Delete {
+        /// Counted from the flip.
+        after: Duration,
+    },
+}
+
+/// One check of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Its name in messages, unique in the app.
+    pub name: String,
+    /// What is asked.
+    pub http: HttpCheck,
+}
+
+/// An HTTP request to a Service of the app, resolved without DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HttpCheck {
+    /// A preview Service; after the flip the live Service that it previews is asked.
+    pub service: String,
+    /// The Service's port.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: String,
+    /// `GET` or `HEAD` or `POST`.
+    pub method: Method,
+    /// The status that passes; `None`: any 2xx.
+    pub status: Option<u16>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How many passes in a row are needed.
+    pub times: u32,
+    /// The pause between two requests.
+    pub interval: Duration,
+}
+
+/// The methods that a check may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Asks.
+    #[default]
+    Get,
+    /// Asks for the head only.
+    Head,
+    /// Asks with an empty body.
+    Post,
+}
+
+/// A generic webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Webhook {
+    /// Where the envelope is posted: `http` or `https`.
+    pub url: String,
+}
+
+impl Policy {
+    /// The digest that passes of checks are bound to: a policy that changes voids them (rule 14).
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        super::digest::of_json(&serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+impl Default for Policy {
+    /// What a file with nothing but `apiVersion` and `kind` says.
+    fn default() -> Self {
+        Self {
+            name: None,
+            namespace: None,
+            overlays: Overlays {
+                blue: "overlays/blue".into(),
+                green: "overlays/green".into(),
+                live: "overlays/live".into(),
+            },
+            selector_key: None,
+            preview_services: Vec::new(),
+            readiness_deadline: raw::READINESS_DEADLINE_DEFAULT,
+            checks: Vec::new(),
+            promotion: Promotion::Auto,
+            watch: raw::WATCH_DEFAULT,
+            retire: Retire::Keep,
+            notifications: Vec::new(),
+            adopt: false,
+        }
+    }
+}
+
+/// One thing that is wrong in a `turquoise.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct PolicyProblem {
+    /// 1-based line; 0 where the whole file is meant.
+    pub line: u64,
+    /// What is wrong, and what to write instead.
+    pub message: OneLine,
+}

@@ -1,0 +1,104 @@
+//! Text from outside, made fit for a commit, a log line or a message.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest text from outside that is kept, in characters: one line of a commit body that a person still reads.
+pub const OUTSIDE_TEXT_CHARS_MAX: usize = 200;
+
+/// One line of text from outside: no control characters, at most [`OUTSIDE_TEXT_CHARS_MAX`] characters (DESIGN 4).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct OneLine(String);
+
+impl OneLine {
+    /// Replaces control characters and other line breaks by spaces, folds white space and cuts what is too long.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut line = String::with_capacity(text.len().min(OUTSIDE_TEXT_CHARS_MAX * 4));
+        let mut chars = 0;
+        let mut gap = false;
+        for c in text.chars() {
+            if c.is_whitespace() || is_unprintable(c) {
+                gap = !line.is_empty();
+                continue;
+            }
+            if chars + usize::from(gap) >= OUTSIDE_TEXT_CHARS_MAX - 1 {
+                line.push('…');
+                break;
+            }
+            if gap {
+                line.push(' ');
+                chars += 1;
+                gap = false;
+            }
+            line.push(c);
+            chars += 1;
+        }
+        Self(line)
+    }
+
+    /// The line.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nothing was left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Control characters, and those that reorder or hide what stands beside them on a screen.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+impl fmt::Display for OneLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for OneLine {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for OneLine {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl From<OneLine> for String {
+    fn from(line: OneLine) -> Self {
+        line.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_becomes_one_bounded_line() {
+        for (input, expect) in [
+            ("plain", "plain"),
+            ("  two\r\n\nlines\t", "two lines"),
+            ("\u{1b}[31mred\u{1b}[0m", "[31mred [0m"),
+            ("a\u{202e}b", "a b"),
+            ("", ""),
+        ] {
+            assert_eq!(OneLine::new(input).as_str(), expect, "{input:?}");
+        }
+        let long = OneLine::new(&"ü".repeat(5000));
+        assert_eq!(long.as_str().chars().count(), OUTSIDE_TEXT_CHARS_MAX);
+        assert!(long.as_str().ends_with('…'));
+    }
+}
