@@ -266,11 +266,6 @@ impl Switch {
     /// A switch's record: the watch opens at the time of the look.
     #[must_use]
     pub fn record(at: Timestamp, revision: CommitId, from: Colour) -> FlipRecord {
-        FlipRecord {
-            at,
-            revision,
-            from,
-            watch: WatchState::Open,
-        }
+        FlipRecord { at, revision, from, watch: WatchState::Open }
     }
 }

@@ -73,10 +73,7 @@ pub struct ByColour<T> {
 impl<T> ByColour<T> {
     /// Makes one value for each colour.
     pub fn from_fn(mut make: impl FnMut(Colour) -> T) -> Self {
-        Self {
-            blue: make(Colour::Blue),
-            green: make(Colour::Green),
-        }
+        Self { blue: make(Colour::Blue), green: make(Colour::Green) }
     }
 
     /// The values with their colours, blue first.

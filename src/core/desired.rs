@@ -138,16 +138,12 @@ impl Desired {
     /// Whether `P(a) = P(b)`.
     #[must_use]
     pub fn same_pair(&self, a: &CommitId, b: &CommitId) -> bool {
-        Colour::BOTH
-            .into_iter()
-            .all(|colour| self.same_content(a, b, colour))
+        Colour::BOTH.into_iter().all(|colour| self.same_content(a, b, colour))
     }
 
     /// The live overlay's objects at a commit.
     #[must_use]
     pub fn overlay(&self, commit: &CommitId) -> &[OverlayObject] {
-        self.overlays
-            .get(commit)
-            .map_or(&[], |overlay| &overlay.objects)
+        self.overlays.get(commit).map_or(&[], |overlay| &overlay.objects)
     }
 }

@@ -9,10 +9,8 @@ use super::ids::{Digest, ObjectKey};
 /// workloads and the bounds of autoscalers, because size is no release (rule 7).
 #[must_use]
 pub fn of_objects<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Digest {
-    let mut keyed: Vec<(Option<ObjectKey>, Value)> = objects
-        .into_iter()
-        .map(|object| (ObjectKey::of(object), without_size(object)))
-        .collect();
+    let mut keyed: Vec<(Option<ObjectKey>, Value)> =
+        objects.into_iter().map(|object| (ObjectKey::of(object), without_size(object))).collect();
     keyed.sort_by(|a, b| a.0.cmp(&b.0));
     let mut hasher = Sha256::new();
     for (_, object) in &keyed {
@@ -33,27 +31,14 @@ pub fn of_json(value: &Value) -> Digest {
 }
 
 fn short(hash: &[u8]) -> Digest {
-    Digest::new(
-        hash.iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>(),
-    )
+    Digest::new(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Workloads whose `spec.replicas` is a size.
-const SIZED_KINDS: [&str; 4] = [
-    "Deployment",
-    "StatefulSet",
-    "ReplicaSet",
-    "ReplicationController",
-];
+const SIZED_KINDS: [&str; 4] = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
 
 fn without_size(object: &Value) -> Value {
-    let kind = object
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     let fields: &[&str] = if SIZED_KINDS.contains(&kind) {
         &["replicas"]
     } else if kind == "HorizontalPodAutoscaler" {
@@ -97,9 +82,7 @@ fn canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string())
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
     }
 }
 
@@ -111,7 +94,8 @@ mod tests {
     #[test]
     fn size_and_order_are_no_content() {
         let deployment = |replicas: u32, image: &str| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": replicas, "image": image}});
-        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"b": "1", "a": "2"}});
+        let map =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"b": "1", "a": "2"}});
         let one = of_objects([&deployment(1, "x"), &map]);
         assert_eq!(one, of_objects([&map, &deployment(9, "x")]));
         assert_ne!(one, of_objects([&map, &deployment(1, "y")]));

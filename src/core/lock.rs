@@ -122,12 +122,7 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 4] = [
-        Self::Head,
-        Self::Pin(Colour::Blue),
-        Self::Pin(Colour::Green),
-        Self::Rejected,
-    ];
+    const ALL: [Self; 4] = [Self::Head, Self::Pin(Colour::Blue), Self::Pin(Colour::Green), Self::Rejected];
 
     /// The comment line that stands above the section and keeps it apart from the one before.
     const fn comment(self) -> &'static str {
@@ -136,12 +131,8 @@ impl Section {
                 "# turquoise writes this file: what each colour was last released with. Revert its commits freely."
             }
             Self::Pin(Colour::Blue) => "# ---- blue: the content it holds or comes back with ----",
-            Self::Pin(Colour::Green) => {
-                "# ---- green: the content it holds or comes back with ----"
-            }
-            Self::Rejected => {
-                "# ---- the newest rejected revision; take it out to have it tried again ----"
-            }
+            Self::Pin(Colour::Green) => "# ---- green: the content it holds or comes back with ----",
+            Self::Rejected => "# ---- the newest rejected revision; take it out to have it tried again ----",
         }
     }
 }
@@ -168,10 +159,7 @@ impl Lock {
         Ok(Self {
             branch: raw.branch,
             cluster: raw.cluster,
-            pins: ByColour {
-                blue: raw.blue,
-                green: raw.green,
-            },
+            pins: ByColour { blue: raw.blue, green: raw.green },
             rejected: raw.rejected,
         })
     }
@@ -179,10 +167,7 @@ impl Lock {
     /// The lock as text, from nothing.
     #[must_use]
     pub fn to_text(&self) -> String {
-        Section::ALL
-            .iter()
-            .map(|&section| self.section_text(section))
-            .collect()
+        Section::ALL.iter().map(|&section| self.section_text(section)).collect()
     }
 
     /// The text `before` with only the sections changed in which this lock differs from what `before` says; the
@@ -215,10 +200,7 @@ impl Lock {
         let mut text = format!("{}\n", section.comment());
         match section {
             Section::Head => {
-                text.push_str(&format!(
-                    "apiVersion: {API_VERSION}\nkind: {KIND}\nbranch: {}\n",
-                    quoted(&self.branch)
-                ));
+                text.push_str(&format!("apiVersion: {API_VERSION}\nkind: {KIND}\nbranch: {}\n", quoted(&self.branch)));
                 if let Some(cluster) = &self.cluster {
                     text.push_str(&format!("cluster: {}\n", quoted(cluster)));
                 }
@@ -287,10 +269,7 @@ mod tests {
         Pin {
             revision: CommitId::new(revision),
             state: PinState::Released,
-            digests: Digests {
-                blue: Digest::new("00112233"),
-                green: Digest::new("1e10"),
-            },
+            digests: Digests { blue: Digest::new("00112233"), green: Digest::new("1e10") },
             images: vec![image.to_owned()],
             turquoise: "0.1.0".into(),
         }
@@ -300,10 +279,7 @@ mod tests {
         Lock {
             branch: "main".into(),
             cluster: None,
-            pins: ByColour {
-                blue: Some(pin("0123456789", "shop:1.0.0")),
-                green: None,
-            },
+            pins: ByColour { blue: Some(pin("0123456789", "shop:1.0.0")), green: None },
             rejected: None,
         }
     }
@@ -312,18 +288,14 @@ mod tests {
     fn a_lock_reads_back_as_it_was_written() {
         let mut lock = lock();
         lock.cluster = Some("prod: \"eu\"".into());
-        lock.rejected = Some(Rejection {
-            revision: CommitId::new("123"),
-            reason: OneLine::new("pod `x`: said # \"no\""),
-        });
+        lock.rejected =
+            Some(Rejection { revision: CommitId::new("123"), reason: OneLine::new("pod `x`: said # \"no\"") });
         assert_eq!(Lock::parse(&lock.to_text()), Ok(lock));
     }
 
     #[test]
     fn an_edit_keeps_every_line_of_the_other_sections() {
-        let before = lock()
-            .to_text()
-            .replace("branch: \"main\"\n", "branch: \"main\"   # ours\n");
+        let before = lock().to_text().replace("branch: \"main\"\n", "branch: \"main\"   # ours\n");
         let mut after = lock();
         after.pins.green = Some(pin("ff", "shop:2.0.0"));
         let text = after.edit_text(&before);
@@ -334,14 +306,9 @@ mod tests {
     #[test]
     fn what_is_no_lock_is_refused_with_its_line() {
         for (text, line) in [("", 0), ("apiVersion: v1\nkind: X\nbranch: main\n", 1)] {
-            assert!(
-                Lock::parse(text).is_err_and(|error| error.line >= line),
-                "{text}"
-            );
+            assert!(Lock::parse(text).is_err_and(|error| error.line >= line), "{text}");
         }
-        let unknown = lock()
-            .to_text()
-            .replace("green: null", "green: null\nyellow: null");
+        let unknown = lock().to_text().replace("green: null", "green: null\nyellow: null");
         let error = Lock::parse(&unknown).expect_err("an unknown section");
         assert!(error.message.as_str().contains("yellow"), "{error}");
     }

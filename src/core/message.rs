@@ -17,24 +17,13 @@ pub fn commit_message(commit: &Commit, app: &AppName, branch: &str) -> String {
     };
     let (subject, body) = words(commit);
     // Every line of the body that could be taken for a trailer is outside the last paragraph, which is all ours.
-    format!(
-        "{app}: {}\n\n{body}\n\n{}",
-        OneLine::new(&subject),
-        trailers.to_text()
-    )
+    format!("{app}: {}\n\n{body}\n\n{}", OneLine::new(&subject), trailers.to_text())
 }
 
 fn words(commit: &Commit) -> (String, String) {
-    let revision = commit
-        .facts
-        .first()
-        .map_or("?", |fact| fact.revision.short());
+    let revision = commit.facts.first().map_or("?", |fact| fact.revision.short());
     let what = |images: &[String]| {
-        if images.is_empty() {
-            revision.to_owned()
-        } else {
-            images.join(", ")
-        }
+        if images.is_empty() { revision.to_owned() } else { images.join(", ") }
     };
     match &commit.topic {
         Topic::Release { colour, images } => (
@@ -49,9 +38,7 @@ fn words(commit: &Commit) -> (String, String) {
         ),
         Topic::Pin { colour } => (
             format!("{colour} holds {revision}"),
-            format!(
-                "The selector names {colour}; it is ready with this content and takes traffic next."
-            ),
+            format!("The selector names {colour}; it is ready with this content and takes traffic next."),
         ),
         Topic::AwaitApproval { colour } => (
             format!("{revision} is verified in {colour} and waits for approval"),
@@ -68,14 +55,10 @@ fn words(commit: &Commit) -> (String, String) {
             };
             (subject, format!("It failed in {colour}: {reason}{retry}"))
         }
-        Topic::FlipBack { colour, reason } => (
-            format!("{colour} comes back, {revision} is rejected"),
-            format!("It failed under traffic: {reason}"),
-        ),
-        Topic::Withdraw => (
-            format!("{revision} is withdrawn"),
-            "A person took it back.".to_owned(),
-        ),
+        Topic::FlipBack { colour, reason } => {
+            (format!("{colour} comes back, {revision} is rejected"), format!("It failed under traffic: {reason}"))
+        }
+        Topic::Withdraw => (format!("{revision} is withdrawn"), "A person took it back.".to_owned()),
         Topic::RestoreLock { colour } => (
             format!("the lock names again what {colour} holds"),
             "The lock was missing or changed by hand; the cluster's annotations tell.".to_owned(),

@@ -212,23 +212,14 @@ impl Observed {
     /// What the live Services select.
     #[must_use]
     pub fn serving(&self) -> Serving {
-        let mut colours = self.live().map(|service| {
-            service
-                .selects
-                .as_deref()
-                .and_then(|text| text.parse().ok())
-        });
+        let mut colours = self.live().map(|service| service.selects.as_deref().and_then(|text| text.parse().ok()));
         let Some(first) = colours.next() else {
             return Serving::Nothing;
         };
         let Some(first) = first else {
             return Serving::Unclear;
         };
-        if colours.all(|colour| colour == Some(first)) {
-            Serving::Colour(first)
-        } else {
-            Serving::Unclear
-        }
+        if colours.all(|colour| colour == Some(first)) { Serving::Colour(first) } else { Serving::Unclear }
     }
 
     /// What the last flip wrote on the live Services.
@@ -280,25 +271,13 @@ impl ColourState {
             return Readiness::Ready;
         }
         let pods = || self.workloads.iter().flat_map(|workload| &workload.pods);
-        let hopeless = pods().find_map(|pod| {
-            Some((
-                pod,
-                pod.trouble.as_ref().filter(|trouble| trouble.hopeless)?,
-            ))
-        });
+        let hopeless = pods().find_map(|pod| Some((pod, pod.trouble.as_ref().filter(|trouble| trouble.hopeless)?)));
         if let Some((pod, trouble)) = hopeless {
-            return Readiness::Hopeless {
-                pod: pod.name.clone(),
-                trouble: trouble.clone(),
-            };
+            return Readiness::Hopeless { pod: pod.name.clone(), trouble: trouble.clone() };
         }
         Readiness::NotYet {
             ready: self.workloads.iter().map(|workload| workload.ready).sum(),
-            wanted: self
-                .workloads
-                .iter()
-                .map(|workload| workload.replicas)
-                .sum(),
+            wanted: self.workloads.iter().map(|workload| workload.replicas).sum(),
             trouble: pods().find_map(|pod| Some((pod.name.clone(), pod.trouble.clone()?))),
         }
     }
@@ -306,19 +285,13 @@ impl ColourState {
     /// The ready pods of all workloads: uids.
     #[must_use]
     pub fn ready_pods(&self) -> BTreeSet<String> {
-        self.pods()
-            .filter(|pod| pod.ready)
-            .map(|pod| pod.uid.clone())
-            .collect()
+        self.pods().filter(|pod| pod.ready).map(|pod| pod.uid.clone()).collect()
     }
 
     /// The ready pods as `uid/restarts`, what a check's passes are bound to.
     #[must_use]
     pub fn pod_identities(&self) -> BTreeSet<String> {
-        self.pods()
-            .filter(|pod| pod.ready)
-            .map(|pod| format!("{}/{}", pod.uid, pod.restarts))
-            .collect()
+        self.pods().filter(|pod| pod.ready).map(|pod| format!("{}/{}", pod.uid, pod.restarts)).collect()
     }
 
     fn pods(&self) -> impl Iterator<Item = &PodState> {
@@ -329,8 +302,5 @@ impl ColourState {
 /// A moment `span` after another; the far future where that is out of range.
 #[must_use]
 pub fn after(start: Timestamp, span: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(span)
-        .ok()
-        .and_then(|span| start.checked_add(span).ok())
-        .unwrap_or(Timestamp::MAX)
+    jiff::SignedDuration::try_from(span).ok().and_then(|span| start.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }

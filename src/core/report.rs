@@ -205,28 +205,20 @@ impl Blocked {
     #[must_use]
     pub const fn cure(&self) -> &'static str {
         match self {
-            Self::SelectorUnknown { .. } => {
-                "set the live Service's selector in git to `blue` or `green`"
-            }
+            Self::SelectorUnknown { .. } => "set the live Service's selector in git to `blue` or `green`",
             Self::ServingUnknown { .. } => {
                 "set the live Service's selector in the cluster to the colour that should serve"
             }
             Self::LiveOverlayOnly { .. } => {
                 "make the change in the base or in the other colour's overlay: it is released there"
             }
-            Self::Invalid { .. } => {
-                "mend what is named and push; `turquoise check` says the same before a push"
-            }
+            Self::Invalid { .. } => "mend what is named and push; `turquoise check` says the same before a push",
             Self::SelectorNotEditable { .. } => {
                 "write the selector's colour once, as a plain value, inside the app's folder"
             }
-            Self::NotOurs { .. } => {
-                "rename them, delete them, or set `adopt: true` in turquoise.yaml"
-            }
+            Self::NotOurs { .. } => "rename them, delete them, or set `adopt: true` in turquoise.yaml",
             Self::OtherColourServing { .. } => "set the selector in git to the colour that serves",
-            Self::OtherCluster { .. } => {
-                "run the turquoise of that cluster, or delete `cluster` from turquoise.lock"
-            }
+            Self::OtherCluster { .. } => "run the turquoise of that cluster, or delete `cluster` from turquoise.lock",
             Self::DuplicateName { .. } => "give each its own `metadata.name` in turquoise.yaml",
             Self::Refused { .. } => "mend what the server names; turquoise tries again",
         }
@@ -239,24 +231,16 @@ impl fmt::Display for Blocked {
             Self::SelectorUnknown { found } => {
                 write!(f, "the selector in git names neither colour: {found}")
             }
-            Self::ServingUnknown { found } => write!(
-                f,
-                "the live Services in the cluster select neither colour: {found}"
-            ),
+            Self::ServingUnknown { found } => {
+                write!(f, "the live Services in the cluster select neither colour: {found}")
+            }
             Self::LiveOverlayOnly { colour } => {
-                write!(
-                    f,
-                    "only the overlay of {colour} was changed, and {colour} is live"
-                )
+                write!(f, "only the overlay of {colour} was changed, and {colour} is live")
             }
             Self::Invalid { problems } => {
                 let more = problems.len().saturating_sub(1);
                 write!(f, "{}", problems.first().map_or("invalid", OneLine::as_str))?;
-                if more > 0 {
-                    write!(f, " (and {more} more)")
-                } else {
-                    Ok(())
-                }
+                if more > 0 { write!(f, " (and {more} more)") } else { Ok(()) }
             }
             Self::SelectorNotEditable { why } => write!(f, "the selector cannot be edited: {why}"),
             Self::NotOurs { objects } => {
@@ -264,10 +248,7 @@ impl fmt::Display for Blocked {
                 write!(f, "not created by turquoise: {}", names.join(", "))
             }
             Self::OtherColourServing { serving, declared } => {
-                write!(
-                    f,
-                    "{serving} serves, but git names {declared} and there is no lock"
-                )
+                write!(f, "{serving} serves, but git names {declared} and there is no lock")
             }
             Self::OtherCluster { cluster } => {
                 write!(f, "turquoise.lock is for the cluster `{cluster}`")
@@ -305,15 +286,10 @@ pub enum Alert {
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingToGoBackTo { failure } => write!(
-                f,
-                "the watch failed and there is nothing to go back to: {failure}"
-            ),
-            Self::PinUnreachable { revision } => write!(
-                f,
-                "the pinned commit {} cannot be reached",
-                revision.short()
-            ),
+            Self::NothingToGoBackTo { failure } => {
+                write!(f, "the watch failed and there is nothing to go back to: {failure}")
+            }
+            Self::PinUnreachable { revision } => write!(f, "the pinned commit {} cannot be reached", revision.short()),
             Self::Missing { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
                 write!(f, "missing in the cluster: {}", names.join(", "))

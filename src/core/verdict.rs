@@ -26,13 +26,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Self; 5] = [
-        Self::Released,
-        Self::Rejected,
-        Self::Withdrawn,
-        Self::Superseded,
-        Self::Verified,
-    ];
+    const ALL: [Self; 5] = [Self::Released, Self::Rejected, Self::Withdrawn, Self::Superseded, Self::Verified];
 
     /// The word in trailers, the status and metrics.
     #[must_use]
@@ -57,10 +51,7 @@ impl FromStr for Verdict {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|verdict| verdict.as_str() == text)
-            .ok_or(())
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or(())
     }
 }
 
@@ -84,10 +75,7 @@ impl VerdictLog {
     /// A log from its entries, oldest first.
     #[must_use]
     pub fn new(entries: Vec<Entry>) -> Self {
-        let newest = entries
-            .iter()
-            .map(|entry| (entry.revision.clone(), entry.verdict))
-            .collect();
+        let newest = entries.iter().map(|entry| (entry.revision.clone(), entry.verdict)).collect();
         Self { entries, newest }
     }
 
@@ -128,11 +116,7 @@ impl VerdictLog {
     /// The revision of the newest `released` entry.
     #[must_use]
     pub fn newest_released(&self) -> Option<&CommitId> {
-        self.entries
-            .iter()
-            .rev()
-            .find(|entry| entry.verdict == Verdict::Released)
-            .map(|entry| &entry.revision)
+        self.entries.iter().rev().find(|entry| entry.verdict == Verdict::Released).map(|entry| &entry.revision)
     }
 }
 
@@ -155,18 +139,12 @@ impl Trailers {
     /// The last paragraph of the commit message, one trailer a line.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = format!(
-            "Turquoise-App: {}\nTurquoise-Branch: {}\n",
-            self.app, self.branch
-        );
+        let mut text = format!("Turquoise-App: {}\nTurquoise-Branch: {}\n", self.app, self.branch);
         if let Some(live) = self.live {
             text.push_str(&format!("Turquoise-Live: {live}\n"));
         }
         for fact in &self.facts {
-            text.push_str(&format!(
-                "Turquoise-Revision: {}\nTurquoise-Verdict: {}\n",
-                fact.revision, fact.verdict
-            ));
+            text.push_str(&format!("Turquoise-Revision: {}\nTurquoise-Verdict: {}\n", fact.revision, fact.verdict));
         }
         text.push_str(&format!("Turquoise-Version: {}\n", self.version));
         text
@@ -189,22 +167,13 @@ impl Trailers {
                 "Turquoise-Version" if version.is_none() => version = Some(value.to_owned()),
                 "Turquoise-Revision" => revision = Some(CommitId::new(value)),
                 "Turquoise-Verdict" => {
-                    facts.push(Entry {
-                        revision: revision.take()?,
-                        verdict: value.parse().ok()?,
-                    });
+                    facts.push(Entry { revision: revision.take()?, verdict: value.parse().ok()? });
                 }
                 key if key.starts_with("Turquoise-") => return None,
                 _other_tools_trailer => {}
             }
         }
-        Some(Self {
-            app: app?,
-            branch: branch?,
-            live,
-            facts,
-            version: version?,
-        })
+        Some(Self { app: app?, branch: branch?, live, facts, version: version? })
     }
 }
 
@@ -218,14 +187,8 @@ mod tests {
             branch: "main".into(),
             live: Some(Colour::Green),
             facts: vec![
-                Entry {
-                    revision: CommitId::new("aa"),
-                    verdict: Verdict::Released,
-                },
-                Entry {
-                    revision: CommitId::new("bb"),
-                    verdict: Verdict::Superseded,
-                },
+                Entry { revision: CommitId::new("aa"), verdict: Verdict::Released },
+                Entry { revision: CommitId::new("bb"), verdict: Verdict::Superseded },
             ],
             version: "0.1.0".into(),
         }
@@ -257,15 +220,7 @@ mod tests {
     fn a_release_counts_until_it_is_rejected() {
         let id = CommitId::new("aa");
         let log = |verdicts: &[Verdict]| {
-            VerdictLog::new(
-                verdicts
-                    .iter()
-                    .map(|&verdict| Entry {
-                        revision: id.clone(),
-                        verdict,
-                    })
-                    .collect(),
-            )
+            VerdictLog::new(verdicts.iter().map(|&verdict| Entry { revision: id.clone(), verdict }).collect())
         };
         for (verdicts, expect) in [
             (&[][..], false),
@@ -275,11 +230,7 @@ mod tests {
             (&[Verdict::Rejected, Verdict::Released], true),
             (&[Verdict::Verified], false),
         ] {
-            assert_eq!(
-                log(verdicts).released_and_not_rejected_since(&id),
-                expect,
-                "{verdicts:?}"
-            );
+            assert_eq!(log(verdicts).released_and_not_rejected_since(&id), expect, "{verdicts:?}");
         }
     }
 }

@@ -29,39 +29,20 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     }
     if let Some(recreate) = recreated(view, serving) {
         if let Action::Recreate { objects, .. } = &recreate {
-            draft.alert(Alert::Missing {
-                objects: objects
-                    .iter()
-                    .map(|key| OneLine::new(&key.to_string()))
-                    .collect(),
-            });
+            draft.alert(Alert::Missing { objects: objects.iter().map(|key| OneLine::new(&key.to_string())).collect() });
         }
         draft.act(recreate);
         return draft.done(Phase::Settled);
     }
-    if view
-        .service_names(Role::Live)
-        .any(|name| view.service(name).is_none())
-    {
-        draft.act_all(overlay::apply(
-            view,
-            view.head(),
-            &[Role::Live],
-            serving,
-            serving.other(),
-        ));
+    if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
+        draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }
     for colour in Colour::BOTH {
         draft.act_all(resized(view, colour));
     }
     for service in view.observed.live() {
-        if !standing::holds_exactly(view, service, serving)
-            && !view.state(serving).workloads.is_empty()
-        {
-            draft.wait(Waiting::Endpoints {
-                service: service.name.clone(),
-                colour: serving,
-            });
+        if !standing::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
+            draft.wait(Waiting::Endpoints { service: service.name.clone(), colour: serving });
         }
     }
     if let Some(plan) = watch::plan(view, &mut draft, serving) {
@@ -74,10 +55,7 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
 fn restored_pin(view: &View<'_>, serving: Colour) -> Option<Commit> {
     let record = view.record(serving)?;
     let held = view.pin(serving).is_some_and(|pin| {
-        pin.revision == record.revision
-            || view
-                .desired
-                .same_content(&pin.revision, &record.revision, serving)
+        pin.revision == record.revision || view.desired.same_content(&pin.revision, &record.revision, serving)
     });
     if held {
         return None;
@@ -90,31 +68,18 @@ fn restored_pin(view: &View<'_>, serving: Colour) -> Option<Commit> {
 /// so that the person's revert stays revertible (rule 9).
 fn withdrawal(view: &View<'_>, serving: Colour) -> Option<Commit> {
     let live = &view.pin(serving)?.revision;
-    let lost = |revision: &&CommitId| {
-        view.newest(revision) == Some(Verdict::Released) && *revision != live
-    };
+    let lost = |revision: &&CommitId| view.newest(revision) == Some(Verdict::Released) && *revision != live;
     let newest = view.desired.verdicts.newest_released().filter(lost);
     let revision = newest.or_else(|| Some(view.revision()).filter(lost))?;
-    Some(commit::say(
-        view,
-        commit::empty(view, Some(serving), Topic::Withdraw),
-        revision,
-        Verdict::Withdrawn,
-    ))
+    Some(commit::say(view, commit::empty(view, Some(serving), Topic::Withdraw), revision, Verdict::Withdrawn))
 }
 
 /// What is missing of the serving colour is created again from its pin (rule 7).
 fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
     let pin = view.pin(serving)?;
-    let objects: BTreeSet<ObjectKey> = view
-        .missing(serving, &pin.revision)
-        .into_iter()
-        .cloned()
-        .collect();
+    let objects: BTreeSet<ObjectKey> = view.missing(serving, &pin.revision).into_iter().cloned().collect();
     // Without any workload of ours it was never turquoise's: adoption is for rule 12.
-    if objects.is_empty()
-        || (view.state(serving).inventory.is_empty() && view.observed.flip().is_none())
-    {
+    if objects.is_empty() || (view.state(serving).inventory.is_empty() && view.observed.flip().is_none()) {
         return None;
     }
     let record = view.record(serving).cloned().unwrap_or_else(|| Record {
@@ -125,12 +90,7 @@ fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
         in_use: true,
         superseded: BTreeSet::new(),
     });
-    Some(Action::Recreate {
-        colour: serving,
-        render: pin.revision.clone(),
-        objects,
-        record,
-    })
+    Some(Action::Recreate { colour: serving, render: pin.revision.clone(), objects, record })
 }
 
 /// Sizes from HEAD are applied in place to each colour that is not scaled down: only where the manifest's number was
@@ -146,18 +106,9 @@ fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
         .iter()
         .filter_map(|spec| {
             let replicas = spec.replicas?;
-            let running = state
-                .workloads
-                .iter()
-                .find(|workload| workload.key == spec.key)?;
-            let changed = running
-                .applied_replicas
-                .is_some_and(|applied| applied != replicas)
-                && running.replicas > 0;
-            changed.then(|| Size {
-                workload: spec.key.clone(),
-                replicas,
-            })
+            let running = state.workloads.iter().find(|workload| workload.key == spec.key)?;
+            let changed = running.applied_replicas.is_some_and(|applied| applied != replicas) && running.replicas > 0;
+            changed.then(|| Size { workload: spec.key.clone(), replicas })
         })
         .collect();
     (!sizes.is_empty()).then_some(Action::Resize { colour, sizes })

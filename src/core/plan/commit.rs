@@ -24,44 +24,26 @@ pub(super) fn empty(view: &View<'_>, live: Option<Colour>, topic: Topic) -> Comm
 }
 
 /// Says a verdict, and that other undecided revisions are superseded.
-pub(super) fn say(
-    view: &View<'_>,
-    mut commit: Commit,
-    revision: &CommitId,
-    verdict: Verdict,
-) -> Commit {
-    commit.facts.push(Entry {
-        revision: revision.clone(),
-        verdict,
-    });
+pub(super) fn say(view: &View<'_>, mut commit: Commit, revision: &CommitId, verdict: Verdict) -> Commit {
+    commit.facts.push(Entry { revision: revision.clone(), verdict });
     let mut superseded: BTreeSet<CommitId> = BTreeSet::new();
     for colour in Colour::BOTH {
         superseded.extend(superseded_by(view, colour, view.revision()));
     }
     superseded.remove(revision);
     superseded.remove(view.revision());
-    let entries = superseded.into_iter().map(|revision| Entry {
-        revision,
-        verdict: Verdict::Superseded,
-    });
+    let entries = superseded.into_iter().map(|revision| Entry { revision, verdict: Verdict::Superseded });
     commit.facts.extend(entries);
     commit
 }
 
 /// The revisions of a colour that were acted on, are not decided, and give way to `next`.
-pub(super) fn superseded_by(
-    view: &View<'_>,
-    colour: Colour,
-    next: &CommitId,
-) -> BTreeSet<CommitId> {
+pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) -> BTreeSet<CommitId> {
     let Some(record) = view.record(colour) else {
         return BTreeSet::new();
     };
     let pinned = |revision: &CommitId| {
-        Colour::BOTH.into_iter().any(|colour| {
-            view.pin(colour)
-                .is_some_and(|pin| pin.revision == *revision)
-        })
+        Colour::BOTH.into_iter().any(|colour| view.pin(colour).is_some_and(|pin| pin.revision == *revision))
     };
     let mut revisions = record.superseded.clone();
     if !pinned(&record.revision) {
@@ -83,10 +65,7 @@ pub(super) fn pin(
     commit.pins[colour] = Some(Pin {
         revision: revision.clone(),
         state,
-        digests: Digests {
-            blue: pair.blue.digest.clone(),
-            green: pair.green.digest.clone(),
-        },
+        digests: Digests { blue: pair.blue.digest.clone(), green: pair.green.digest.clone() },
         images: pair[colour].images.clone(),
         turquoise: env!("CARGO_PKG_VERSION").to_owned(),
     });
@@ -97,18 +76,10 @@ pub(super) fn pin(
 }
 
 /// Rejects a revision: in the lock and by trailer; by trailer only while R stands rejected and is another one (rule 5).
-pub(super) fn reject(
-    view: &View<'_>,
-    mut commit: Commit,
-    revision: &CommitId,
-    reason: &OneLine,
-) -> Commit {
+pub(super) fn reject(view: &View<'_>, mut commit: Commit, revision: &CommitId, reason: &OneLine) -> Commit {
     let standing = view.stands_rejected(view.revision()) && revision != view.revision();
     if !standing {
-        commit.rejection = RejectionEdit::Set(Rejection {
-            revision: revision.clone(),
-            reason: reason.clone(),
-        });
+        commit.rejection = RejectionEdit::Set(Rejection { revision: revision.clone(), reason: reason.clone() });
     }
     say(view, commit, revision, Verdict::Rejected)
 }

@@ -21,70 +21,39 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     draft.act_all(overlay::before_candidate(view, serving, declared));
     let attempt = attempt(view, source);
     if !view.carries(declared, source) {
-        draft.act(standing::deploy(
-            view,
-            declared,
-            source,
-            attempt,
-            Keep::Nothing,
-        ));
+        draft.act(standing::deploy(view, declared, source, attempt, Keep::Nothing));
         return draft.done(Phase::Deploying);
     }
-    if view
-        .record(declared)
-        .is_some_and(|record| record.revision != *source)
-    {
-        draft.act(standing::deploy(
-            view,
-            declared,
-            source,
-            attempt,
-            Keep::UseAndTime,
-        ));
+    if view.record(declared).is_some_and(|record| record.revision != *source) {
+        draft.act(standing::deploy(view, declared, source, attempt, Keep::UseAndTime));
         return draft.done(Phase::Deploying);
     }
     match standing::ready(view, declared, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(reason) => {
-            draft.act(Action::Commit(take_back(
-                view, serving, declared, source, &reason,
-            )));
+            draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
             return draft.done(Phase::Flipping);
         }
         Outcome::Yes => {}
     }
-    if !view
-        .desired
-        .verdicts
-        .released_and_not_rejected_since(source)
-    {
+    if !view.desired.verdicts.released_and_not_rejected_since(source) {
         match standing::verified(view, declared, source, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
             Outcome::Failed(reason) => {
-                draft.act(Action::Commit(take_back(
-                    view, serving, declared, source, &reason,
-                )));
+                draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
                 return draft.done(Phase::Flipping);
             }
             Outcome::Yes => {}
         }
     }
     if view.record(declared).is_some_and(|record| !record.in_use) {
-        draft.act(Action::MarkInUse {
-            colour: declared,
-            guard: view.guard(declared),
-        });
+        draft.act(Action::MarkInUse { colour: declared, guard: view.guard(declared) });
     }
-    let pinned = view
-        .released_pin(declared)
-        .is_some_and(|pin| pin.revision == *source);
+    let pinned = view.released_pin(declared).is_some_and(|pin| pin.revision == *source);
     if !pinned || view.newest(source) != Some(Verdict::Released) {
         let empty = commit::empty(view, Some(declared), Topic::Pin { colour: declared });
         let pinned = commit::pin(view, empty, declared, source, PinState::Released);
-        draft
-            .act_all(pinned.map(|pinned| {
-                Action::Commit(commit::say(view, pinned, source, Verdict::Released))
-            }));
+        draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, source, Verdict::Released))));
     } else {
         draft.act(Action::Switch(Switch {
             services: view.live_guards(),
@@ -99,19 +68,14 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
 /// The commit whose routing goes with a revision: HEAD's where HEAD has that content, else the revision's own, so that
 /// a flip-back restores the old routing (rule 8).
 fn overlay_commit<'a>(view: &View<'a>, revision: &'a CommitId) -> &'a CommitId {
-    if view.desired.same_pair(view.head(), revision) {
-        view.head()
-    } else {
-        revision
-    }
+    if view.desired.same_pair(view.head(), revision) { view.head() } else { revision }
 }
 
 /// What the declared colour must hold: (a) its undecided candidate, or HEAD; else (b) its pin; else (c) HEAD.
 fn content<'a>(view: &View<'a>, declared: Colour, serving: Colour) -> &'a CommitId {
     let pin = view.pin(declared);
     let revision = view.revision();
-    let takes_head =
-        is_untouched_candidate(view, declared) || came_with_the_selector(view, declared, serving);
+    let takes_head = is_untouched_candidate(view, declared) || came_with_the_selector(view, declared, serving);
     match pin.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
         Some(pin) if pin.state == PinState::Verified || !takes_head => &pin.revision,
         Some(_) | None => revision,
@@ -122,9 +86,7 @@ fn content<'a>(view: &View<'a>, declared: Colour, serving: Colour) -> &'a Commit
 fn is_untouched_candidate(view: &View<'_>, declared: Colour) -> bool {
     view.record(declared).is_some_and(|record| {
         record.revision == *view.revision()
-            && view
-                .desired
-                .same_content(&record.revision, view.head(), declared)
+            && view.desired.same_content(&record.revision, view.head(), declared)
             && !view.desired.verdicts.mentions(view.revision())
             && view.desired.unchanged_since.contains(&record.deployed_at)
     })
@@ -135,48 +97,26 @@ fn is_untouched_candidate(view: &View<'_>, declared: Colour) -> bool {
 /// already, is no reason to leave the pin.
 fn came_with_the_selector(view: &View<'_>, declared: Colour, serving: Colour) -> bool {
     let head = view.head();
-    let serves = view
-        .pin(serving)
-        .is_none_or(|pin| view.desired.same_pair(head, &pin.revision));
-    let pinned = view
-        .pin(declared)
-        .is_some_and(|pin| view.desired.same_content(head, &pin.revision, declared));
+    let serves = view.pin(serving).is_none_or(|pin| view.desired.same_pair(head, &pin.revision));
+    let pinned = view.pin(declared).is_some_and(|pin| view.desired.same_content(head, &pin.revision, declared));
     !view.desired.verdicts.mentions(view.revision())
-        && view.selector_change().is_some_and(|change| {
-            change.holds_revision && change.by_person && change.left_lock_alone
-        })
+        && view
+            .selector_change()
+            .is_some_and(|change| change.holds_revision && change.by_person && change.left_lock_alone)
         && !serves
         && !pinned
 }
 
 /// Each change of the selector, in git or in the cluster, is an attempt with its own deadline.
 fn attempt(view: &View<'_>, source: &CommitId) -> String {
-    let change = view
-        .selector_change()
-        .map_or("-", |change| change.commit.short());
-    let flip = view
-        .observed
-        .flip()
-        .map_or_else(|| "-".to_owned(), |flip| flip.at.to_string());
+    let change = view.selector_change().map_or("-", |change| change.commit.short());
+    let flip = view.observed.flip().map_or_else(|| "-".to_owned(), |flip| flip.at.to_string());
     format!("{}@{change}/{flip}", view.attempt(source))
 }
 
 /// Takes the selector back to the serving colour. The serving revision is never rejected by this.
-fn take_back(
-    view: &View<'_>,
-    serving: Colour,
-    declared: Colour,
-    source: &CommitId,
-    reason: &OneLine,
-) -> Commit {
-    let mut commit = commit::empty(
-        view,
-        Some(serving),
-        Topic::Reject {
-            colour: declared,
-            reason: reason.clone(),
-        },
-    );
+fn take_back(view: &View<'_>, serving: Colour, declared: Colour, source: &CommitId, reason: &OneLine) -> Commit {
+    let mut commit = commit::empty(view, Some(serving), Topic::Reject { colour: declared, reason: reason.clone() });
     commit.selector = Some(serving);
     if view.pin(serving).is_some_and(|pin| pin.revision == *source) {
         return commit;

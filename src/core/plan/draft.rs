@@ -42,11 +42,7 @@ impl Draft {
     }
 
     pub(super) fn done(self, phase: Phase) -> Plan {
-        let phase = if self.blocked.is_some() {
-            Phase::Blocked
-        } else {
-            phase
-        };
+        let phase = if self.blocked.is_some() { Phase::Blocked } else { phase };
         Plan {
             phase,
             actions: self.actions,

@@ -22,9 +22,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
         Some(pin) => build_again(view, draft, declared, &pin.revision),
         None => {
             if let Some(pin) = pinned {
-                draft.alert(Alert::PinUnreachable {
-                    revision: pin.revision.clone(),
-                });
+                draft.alert(Alert::PinUnreachable { revision: pin.revision.clone() });
             }
             first_deploy(view, draft, declared)
         }
@@ -40,59 +38,33 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
     draft.act_all(overlay::before_candidate(view, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, view.head()) {
-        draft.act(standing::deploy(
-            view,
-            colour,
-            revision,
-            attempt,
-            Keep::Nothing,
-        ));
+        draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));
         return draft.done(Phase::Deploying);
     }
-    if view
-        .record(colour)
-        .is_some_and(|record| record.revision != *revision)
-    {
+    if view.record(colour).is_some_and(|record| record.revision != *revision) {
         draft.act(standing::deploy(view, colour, revision, attempt, Keep::Use));
         return draft.done(Phase::Deploying);
     }
     let failed = match standing::ready(view, colour, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(reason) => Some(reason),
-        Outcome::Yes => {
-            match standing::verified(view, colour, revision, Via::Preview).note(&mut draft) {
-                Outcome::Pending => return draft.done(Phase::Verifying),
-                Outcome::Failed(reason) => Some(reason),
-                Outcome::Yes => None,
-            }
-        }
+        Outcome::Yes => match standing::verified(view, colour, revision, Via::Preview).note(&mut draft) {
+            Outcome::Pending => return draft.done(Phase::Verifying),
+            Outcome::Failed(reason) => Some(reason),
+            Outcome::Yes => None,
+        },
     };
     match failed {
         Some(reason) => {
-            let empty = commit::empty(
-                view,
-                None,
-                Topic::Reject {
-                    colour,
-                    reason: reason.clone(),
-                },
-            );
-            draft.act(Action::Commit(commit::reject(
-                view, empty, revision, &reason,
-            )));
+            let empty = commit::empty(view, None, Topic::Reject { colour, reason: reason.clone() });
+            draft.act(Action::Commit(commit::reject(view, empty, revision, &reason)));
             draft.done(Phase::Verifying)
         }
         None => {
-            let images = view
-                .desired
-                .render(revision, colour)
-                .map(|render| render.images.clone())
-                .unwrap_or_default();
+            let images = view.desired.render(revision, colour).map(|render| render.images.clone()).unwrap_or_default();
             let empty = commit::empty(view, Some(colour), Topic::Release { colour, images });
             let pinned = commit::pin(view, empty, colour, revision, PinState::Released);
-            draft.act_all(pinned.map(|pinned| {
-                Action::Commit(commit::say(view, pinned, revision, Verdict::Released))
-            }));
+            draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Released))));
             draft.done(Phase::Flipping)
         }
     }
@@ -102,13 +74,7 @@ fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &Com
     draft.act_all(overlay::before_candidate(view, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, revision) {
-        draft.act(standing::deploy(
-            view,
-            colour,
-            revision,
-            attempt,
-            Keep::Nothing,
-        ));
+        draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));
         return draft.done(Phase::Deploying);
     }
     match standing::ready(view, colour, &attempt).note(&mut draft) {
@@ -119,17 +85,8 @@ fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &Com
             draft.done(Phase::Deploying)
         }
         Outcome::Yes => {
-            draft.act(Action::MarkInUse {
-                colour,
-                guard: view.guard(colour),
-            });
-            draft.act_all(overlay::apply(
-                view,
-                view.head(),
-                &ALL_ROLES,
-                colour,
-                colour.other(),
-            ));
+            draft.act(Action::MarkInUse { colour, guard: view.guard(colour) });
+            draft.act_all(overlay::apply(view, view.head(), &ALL_ROLES, colour, colour.other()));
             draft.done(Phase::Flipping)
         }
     }

@@ -16,12 +16,8 @@ use crate::core::verdict::Verdict;
 pub(super) fn keep_house(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     let state = view.state(idle);
     if !state.is_down() {
-        let rejected = view
-            .record(idle)
-            .is_some_and(|record| view.newest(&record.revision) == Some(Verdict::Rejected));
-        let holds_pin = view
-            .pin(idle)
-            .is_some_and(|pin| view.carries(idle, &pin.revision));
+        let rejected = view.record(idle).is_some_and(|record| view.newest(&record.revision) == Some(Verdict::Rejected));
+        let holds_pin = view.pin(idle).is_some_and(|pin| view.carries(idle, &pin.revision));
         if rejected || !holds_pin {
             draft.act_all(scaled(view, idle, 0));
             return;
@@ -37,20 +33,11 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
         Retire::ScaleTo { replicas, after } => (after, Some(replicas)),
         Retire::Delete { after } => (after, None),
     };
-    let watched = view
-        .observed
-        .flip()
-        .is_none_or(|flip| flip.watch != WatchState::Open);
-    let at = view
-        .observed
-        .flip()
-        .map_or(view.observed.at, |flip| after(flip.at, after_flip));
+    let watched = view.observed.flip().is_none_or(|flip| flip.watch != WatchState::Open);
+    let at = view.observed.flip().map_or(view.observed.at, |flip| after(flip.at, after_flip));
     let state = view.state(idle);
     let over = match replicas {
-        Some(replicas) => state
-            .workloads
-            .iter()
-            .all(|workload| workload.replicas <= replicas),
+        Some(replicas) => state.workloads.iter().all(|workload| workload.replicas <= replicas),
         None => state.inventory.is_empty(),
     };
     if over {
@@ -63,11 +50,7 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     }
     match replicas {
         Some(replicas) => draft.act_all(scaled(view, idle, replicas)),
-        None => draft.act(Action::Prune {
-            colour: idle,
-            objects: state.inventory.clone(),
-            guard: view.guard(idle),
-        }),
+        None => draft.act(Action::Prune { colour: idle, objects: state.inventory.clone(), guard: view.guard(idle) }),
     }
 }
 
@@ -78,45 +61,19 @@ fn scaled(view: &View<'_>, idle: Colour, replicas: u32) -> Option<Action> {
         .workloads
         .iter()
         .filter(|workload| workload.replicas > replicas)
-        .map(|workload| Size {
-            workload: workload.key.clone(),
-            replicas,
-        })
+        .map(|workload| Size { workload: workload.key.clone(), replicas })
         .collect();
-    (!sizes.is_empty()).then(|| {
-        Action::Scale(Scale {
-            colour: idle,
-            sizes,
-            attempt: None,
-            guard: view.guard(idle),
-        })
-    })
+    (!sizes.is_empty()).then(|| Action::Scale(Scale { colour: idle, sizes, attempt: None, guard: view.guard(idle) }))
 }
 
 /// Deletes what was applied to the colour once and is in neither of its renders: what it carries, and its pin's. A
 /// render of zero objects never prunes (I8).
 fn prune(view: &View<'_>, idle: Colour) -> Option<Action> {
     let record = view.record(idle)?;
-    let carried = view
-        .desired
-        .render(&record.revision, idle)
-        .filter(|render| !render.objects.is_empty())?;
-    let pinned = view
-        .pin(idle)
-        .and_then(|pin| view.desired.render(&pin.revision, idle));
-    let keep = |key: &&ObjectKey| {
-        carried.objects.contains(*key) || pinned.is_some_and(|pin| pin.objects.contains(*key))
-    };
-    let objects: BTreeSet<ObjectKey> = view
-        .state(idle)
-        .inventory
-        .iter()
-        .filter(|key| !keep(key))
-        .cloned()
-        .collect();
-    (!objects.is_empty()).then(|| Action::Prune {
-        colour: idle,
-        objects,
-        guard: view.guard(idle),
-    })
+    let carried = view.desired.render(&record.revision, idle).filter(|render| !render.objects.is_empty())?;
+    let pinned = view.pin(idle).and_then(|pin| view.desired.render(&pin.revision, idle));
+    let keep =
+        |key: &&ObjectKey| carried.objects.contains(*key) || pinned.is_some_and(|pin| pin.objects.contains(*key));
+    let objects: BTreeSet<ObjectKey> = view.state(idle).inventory.iter().filter(|key| !keep(key)).cloned().collect();
+    (!objects.is_empty()).then(|| Action::Prune { colour: idle, objects, guard: view.guard(idle) })
 }

@@ -49,24 +49,14 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let declared = match &desired.declared {
         Declared::Colour(colour) => *colour,
         Declared::Unknown(found) => {
-            return Plan::blocked(Blocked::SelectorUnknown {
-                found: OneLine::new(found),
-            });
+            return Plan::blocked(Blocked::SelectorUnknown { found: OneLine::new(found) });
         }
     };
     if !policy.adopt && !observed.foreign.is_empty() {
-        let objects = observed
-            .foreign
-            .iter()
-            .map(|key| OneLine::new(&key.to_string()))
-            .collect();
+        let objects = observed.foreign.iter().map(|key| OneLine::new(&key.to_string())).collect();
         return Plan::blocked(Blocked::NotOurs { objects });
     }
-    let view = View {
-        desired,
-        observed,
-        policy,
-    };
+    let view = View { desired, observed, policy };
     match observed.serving() {
         Serving::Nothing => first::plan(&view, declared),
         Serving::Unclear => unclear::plan(&view, declared),

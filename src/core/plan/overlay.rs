@@ -15,15 +15,9 @@ pub(super) fn apply(
     live: Colour,
     preview: Colour,
 ) -> Option<Action> {
-    let differs =
-        |object: &&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
-    let wanted: Vec<&OverlayObject> = view
-        .desired
-        .overlay(commit)
-        .iter()
-        .filter(|object| roles.contains(&object.role))
-        .filter(differs)
-        .collect();
+    let differs = |object: &&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
+    let wanted: Vec<&OverlayObject> =
+        view.desired.overlay(commit).iter().filter(|object| roles.contains(&object.role)).filter(differs).collect();
     if wanted.iter().all(|object| object.key.is_secret()) {
         return None;
     }
@@ -39,14 +33,8 @@ pub(super) fn apply(
 /// Shared objects and missing previews, which a candidate needs before it is deployed and checked.
 pub(super) fn before_candidate(view: &View<'_>, live: Colour, preview: Colour) -> Vec<Action> {
     let mut actions: Vec<Action> = Vec::new();
-    let missing_preview = view
-        .service_names(Role::Preview)
-        .any(|name| view.service(name).is_none());
-    let roles: &[Role] = if missing_preview {
-        &[Role::Shared, Role::Preview]
-    } else {
-        &[Role::Shared]
-    };
+    let missing_preview = view.service_names(Role::Preview).any(|name| view.service(name).is_none());
+    let roles: &[Role] = if missing_preview { &[Role::Shared, Role::Preview] } else { &[Role::Shared] };
     actions.extend(apply(view, view.head(), roles, live, preview));
     actions.extend(point_previews(view, preview));
     actions
@@ -61,8 +49,5 @@ pub(super) fn point_previews(view: &View<'_>, to: Colour) -> Option<Action> {
         .filter(|service| service.preview && service.selects.as_deref() != Some(to.as_str()))
         .map(service_guard)
         .collect();
-    (!astray.is_empty()).then_some(Action::PointPreviews {
-        services: astray,
-        to,
-    })
+    (!astray.is_empty()).then_some(Action::PointPreviews { services: astray, to })
 }

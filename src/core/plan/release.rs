@@ -21,15 +21,8 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     if is_settled(view, live) {
         return settled(view, draft, serving);
     }
-    let back = view
-        .released_pin(candidate)
-        .filter(|pin| view.desired.same_pair(view.head(), &pin.revision));
-    if back.is_none()
-        && live.is_some_and(|pin| {
-            view.desired
-                .same_content(view.head(), &pin.revision, candidate)
-        })
-    {
+    let back = view.released_pin(candidate).filter(|pin| view.desired.same_pair(view.head(), &pin.revision));
+    if back.is_none() && live.is_some_and(|pin| view.desired.same_content(view.head(), &pin.revision, candidate)) {
         draft.block(Blocked::LiveOverlayOnly { colour: serving });
         idle::keep_house(view, &mut draft, candidate);
         return draft.done(Phase::Blocked);
@@ -38,26 +31,11 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     let revision = view.revision();
     let attempt = view.attempt(revision);
     if !view.carries(candidate, view.head()) {
-        draft.act(standing::deploy(
-            view,
-            candidate,
-            revision,
-            attempt,
-            Keep::Nothing,
-        ));
+        draft.act(standing::deploy(view, candidate, revision, attempt, Keep::Nothing));
         return draft.done(Phase::Deploying);
     }
-    if view
-        .record(candidate)
-        .is_some_and(|record| record.revision != *revision)
-    {
-        draft.act(standing::deploy(
-            view,
-            candidate,
-            revision,
-            attempt,
-            Keep::Use,
-        ));
+    if view.record(candidate).is_some_and(|record| record.revision != *revision) {
+        draft.act(standing::deploy(view, candidate, revision, attempt, Keep::Use));
         return draft.done(Phase::Deploying);
     }
     match standing::ready(view, candidate, &attempt).note(&mut draft) {
@@ -103,22 +81,13 @@ fn settled(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
 /// A return's checks are skipped only if the colour has carried exactly this content ever since it was released, and
 /// that release was not rejected later (rule 2).
 fn may_skip_checks(view: &View<'_>, candidate: Colour, pin: &Pin) -> bool {
-    view.record(candidate).is_some_and(|record| record.in_use)
-        && view.newest(&pin.revision) != Some(Verdict::Rejected)
+    view.record(candidate).is_some_and(|record| record.in_use) && view.newest(&pin.revision) != Some(Verdict::Rejected)
 }
 
 fn reject(view: &View<'_>, mut draft: Draft, serving: Colour, reason: &OneLine) -> Plan {
-    let topic = Topic::Reject {
-        colour: serving.other(),
-        reason: reason.clone(),
-    };
+    let topic = Topic::Reject { colour: serving.other(), reason: reason.clone() };
     let empty = commit::empty(view, Some(serving), topic);
-    draft.act(Action::Commit(commit::reject(
-        view,
-        empty,
-        view.revision(),
-        reason,
-    )));
+    draft.act(Action::Commit(commit::reject(view, empty, view.revision(), reason)));
     draft.done(Phase::Verifying)
 }
 
@@ -127,18 +96,11 @@ fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: 
     let colour = serving.other();
     let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
     if view.pin(colour).is_some_and(verified) {
-        draft.wait(Waiting::Approval {
-            colour,
-            revision: revision.clone(),
-        });
+        draft.wait(Waiting::Approval { colour, revision: revision.clone() });
     } else {
         let empty = commit::empty(view, Some(serving), Topic::AwaitApproval { colour });
         let pinned = commit::pin(view, empty, colour, revision, PinState::Verified);
-        draft.act_all(
-            pinned.map(|pinned| {
-                Action::Commit(commit::say(view, pinned, revision, Verdict::Verified))
-            }),
-        );
+        draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Verified))));
     }
     draft.done(Phase::AwaitingApproval)
 }
@@ -147,26 +109,13 @@ fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: 
 fn flip(view: &View<'_>, mut draft: Draft, colour: Colour, returns: bool) -> Plan {
     let revision = view.revision();
     if view.record(colour).is_some_and(|record| !record.in_use) {
-        draft.act(Action::MarkInUse {
-            colour,
-            guard: view.guard(colour),
-        });
+        draft.act(Action::MarkInUse { colour, guard: view.guard(colour) });
     }
-    let images = view
-        .desired
-        .render(revision, colour)
-        .map(|render| render.images.clone())
-        .unwrap_or_default();
-    let topic = if returns {
-        Topic::Return { colour, images }
-    } else {
-        Topic::Release { colour, images }
-    };
+    let images = view.desired.render(revision, colour).map(|render| render.images.clone()).unwrap_or_default();
+    let topic = if returns { Topic::Return { colour, images } } else { Topic::Release { colour, images } };
     let mut empty = commit::empty(view, Some(colour), topic);
     empty.selector = Some(colour);
     let pinned = commit::pin(view, empty, colour, revision, PinState::Released);
-    draft.act_all(
-        pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Released))),
-    );
+    draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Released))));
     draft.done(Phase::Flipping)
 }

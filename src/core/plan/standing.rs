@@ -8,9 +8,7 @@ use crate::core::action::{Action, Deploy, Scale, Size, Stamp};
 use crate::core::colour::Colour;
 use crate::core::desired::{Role, WorkloadSpec};
 use crate::core::ids::CommitId;
-use crate::core::observed::{
-    CheckKey, CheckOutcome, Readiness, Record, ServiceState, Trouble, after,
-};
+use crate::core::observed::{CheckKey, CheckOutcome, Readiness, Record, ServiceState, Trouble, after};
 use crate::core::policy::Check;
 use crate::core::report::Waiting;
 use crate::core::text::OneLine;
@@ -62,13 +60,7 @@ impl Standing {
 
 /// The deploy of a commit's overlay into a colour. `keep` carries over what the colour's record says of traffic and of
 /// the time it was deployed: only for content that is already there.
-pub(super) fn deploy(
-    view: &View<'_>,
-    colour: Colour,
-    render: &CommitId,
-    attempt: String,
-    keep: Keep,
-) -> Action {
+pub(super) fn deploy(view: &View<'_>, colour: Colour, render: &CommitId, attempt: String, keep: Keep) -> Action {
     let old = view.record(colour);
     let record = Record {
         revision: render.clone(),
@@ -109,20 +101,12 @@ pub(super) enum Keep {
 /// The other colour, if it serves.
 fn serving(view: &View<'_>, colour: Colour) -> Option<Colour> {
     let other = colour.other();
-    view.observed
-        .live()
-        .any(|service| service.selects.as_deref() == Some(other.as_str()))
-        .then_some(other)
+    view.observed.live().any(|service| service.selects.as_deref() == Some(other.as_str())).then_some(other)
 }
 
 /// Each workload's size: HEAD's replicas, and at least as many as its twin in the serving colour has ready now
 /// (rule 7). Workloads whose size an autoscaler owns are listed only where they would start with fewer.
-pub(super) fn sizes(
-    view: &View<'_>,
-    colour: Colour,
-    commit: &CommitId,
-    serving: Option<Colour>,
-) -> Vec<Size> {
+pub(super) fn sizes(view: &View<'_>, colour: Colour, commit: &CommitId, serving: Option<Colour>) -> Vec<Size> {
     let Some(render) = view.desired.render(commit, colour) else {
         return Vec::new();
     };
@@ -130,11 +114,7 @@ pub(super) fn sizes(
         .workloads
         .iter()
         .filter_map(|spec| {
-            let running = view
-                .state(colour)
-                .workloads
-                .iter()
-                .find(|workload| workload.key == spec.key);
+            let running = view.state(colour).workloads.iter().find(|workload| workload.key == spec.key);
             let manifest = at_head(view, colour, spec).replicas;
             let floor = serving.map_or(0, |serving| twin_ready(view, serving, spec));
             let wanted = match manifest {
@@ -142,10 +122,7 @@ pub(super) fn sizes(
                 None => floor.max(1),
             };
             let enough = running.is_some_and(|workload| workload.replicas >= wanted);
-            (manifest.is_some() || !enough).then(|| Size {
-                workload: spec.key.clone(),
-                replicas: wanted,
-            })
+            (manifest.is_some() || !enough).then(|| Size { workload: spec.key.clone(), replicas: wanted })
         })
         .collect()
 }
@@ -160,23 +137,10 @@ fn at_head<'a>(view: &View<'a>, colour: Colour, spec: &'a WorkloadSpec) -> &'a W
 
 /// How many ready pods the workload's twin in the serving colour has.
 fn twin_ready(view: &View<'_>, serving: Colour, spec: &WorkloadSpec) -> u32 {
-    let revision = view
-        .record(serving)
-        .map(|record| &record.revision)
-        .unwrap_or(view.head());
-    let twins = view
-        .desired
-        .render(revision, serving)
-        .map_or(&[][..], |render| &render.workloads);
-    let twin = twins
-        .iter()
-        .find(|twin| twin.twin == spec.twin && twin.key.kind == spec.key.kind);
-    let state = twin.and_then(|twin| {
-        view.state(serving)
-            .workloads
-            .iter()
-            .find(|workload| workload.key == twin.key)
-    });
+    let revision = view.record(serving).map(|record| &record.revision).unwrap_or(view.head());
+    let twins = view.desired.render(revision, serving).map_or(&[][..], |render| &render.workloads);
+    let twin = twins.iter().find(|twin| twin.twin == spec.twin && twin.key.kind == spec.key.kind);
+    let state = twin.and_then(|twin| view.state(serving).workloads.iter().find(|workload| workload.key == twin.key));
     state.map_or(0, |workload| workload.ready)
 }
 
@@ -184,86 +148,38 @@ fn twin_ready(view: &View<'_>, serving: Colour, spec: &WorkloadSpec) -> u32 {
 pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing {
     let state = view.state(colour);
     let Some(record) = &state.record else {
-        return Standing::Failed(OneLine::new(&format!(
-            "{colour} holds nothing that turquoise deployed"
-        )));
+        return Standing::Failed(OneLine::new(&format!("{colour} holds nothing that turquoise deployed")));
     };
     let wanted = sizes(view, colour, &record.revision, serving(view, colour));
     let replicas = |size: &Size| {
-        state
-            .workloads
-            .iter()
-            .find(|workload| workload.key == size.workload)
-            .map_or(0, |workload| workload.replicas)
+        state.workloads.iter().find(|workload| workload.key == size.workload).map_or(0, |workload| workload.replicas)
     };
-    let short: Vec<Size> = wanted
-        .iter()
-        .filter(|size| replicas(size) < size.replicas)
-        .cloned()
-        .collect();
+    let short: Vec<Size> = wanted.iter().filter(|size| replicas(size) < size.replicas).cloned().collect();
     let running = record.attempt == attempt;
-    let started_at = if running {
-        record.started_at
-    } else {
-        view.observed.at
-    };
+    let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
-        let attempt = Some((
-            attempt.to_owned(),
-            if state.is_down() {
-                view.observed.at
-            } else {
-                started_at
-            },
-        ));
-        return Standing::Act(Action::Scale(Scale {
-            colour,
-            sizes: short,
-            attempt,
-            guard: view.guard(colour),
-        }));
+        let attempt = Some((attempt.to_owned(), if state.is_down() { view.observed.at } else { started_at }));
+        return Standing::Act(Action::Scale(Scale { colour, sizes: short, attempt, guard: view.guard(colour) }));
     }
     let deadline = after(started_at, view.policy.readiness_deadline);
     let late = view.observed.at >= deadline;
     let waiting = match state.readiness() {
         Readiness::Ready => match too_few(view, colour, &wanted) {
             None => return Standing::Yes,
-            Some((ready, wanted)) => Waiting::Size {
-                colour,
-                ready,
-                wanted,
-                deadline,
-            },
+            Some((ready, wanted)) => Waiting::Size { colour, ready, wanted, deadline },
         },
         Readiness::Down => {
-            return Standing::Failed(OneLine::new(&format!(
-                "{colour} asks for no replicas at all"
-            )));
+            return Standing::Failed(OneLine::new(&format!("{colour} asks for no replicas at all")));
         }
         Readiness::Hopeless { pod, trouble } => return Standing::Failed(words(&pod, &trouble)),
-        Readiness::NotYet {
-            ready,
-            wanted,
-            trouble,
-        } => {
+        Readiness::NotYet { ready, wanted, trouble } => {
             let trouble = trouble.map(|(pod, trouble)| words(&pod, &trouble));
-            Waiting::Readiness {
-                colour,
-                ready,
-                wanted,
-                trouble,
-                deadline,
-            }
+            Waiting::Readiness { colour, ready, wanted, trouble, deadline }
         }
     };
     if !running {
         let guard = view.guard(colour);
-        return Standing::Act(Action::Stamp(Stamp {
-            colour,
-            attempt: attempt.to_owned(),
-            started_at,
-            guard,
-        }));
+        return Standing::Act(Action::Stamp(Stamp { colour, attempt: attempt.to_owned(), started_at, guard }));
     }
     if late {
         return Standing::Failed(too_late(view, &waiting));
@@ -274,11 +190,7 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
 /// The first workload that is ready but smaller than wanted: `(ready, wanted)`.
 fn too_few(view: &View<'_>, colour: Colour, wanted: &[Size]) -> Option<(u32, u32)> {
     wanted.iter().find_map(|size| {
-        let state = view
-            .state(colour)
-            .workloads
-            .iter()
-            .find(|workload| workload.key == size.workload)?;
+        let state = view.state(colour).workloads.iter().find(|workload| workload.key == size.workload)?;
         (state.ready < size.replicas).then_some((state.ready, size.replicas))
     })
 }
@@ -290,16 +202,8 @@ fn words(pod: &str, trouble: &Trouble) -> OneLine {
 fn too_late(view: &View<'_>, waiting: &Waiting) -> OneLine {
     let deadline = view.policy.readiness_deadline.as_secs_f64();
     let state = match waiting {
-        Waiting::Readiness {
-            ready,
-            wanted,
-            trouble,
-            ..
-        } => {
-            let words = trouble
-                .as_ref()
-                .map(|words| format!("; {words}"))
-                .unwrap_or_default();
+        Waiting::Readiness { ready, wanted, trouble, .. } => {
+            let words = trouble.as_ref().map(|words| format!("; {words}")).unwrap_or_default();
             format!("{ready} of {wanted} pods ready{words}")
         }
         Waiting::Size { ready, wanted, .. } => {
@@ -342,28 +246,17 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
             Via::Preview => check.http.service.clone(),
             Via::Live => live_name(view, &check.http.service),
         };
-        let settled = view
-            .service(&service)
-            .is_some_and(|service| holds_exactly(view, service, colour));
+        let settled = view.service(&service).is_some_and(|service| holds_exactly(view, service, colour));
         if !settled {
             return endpoints_wait(view, colour, service);
         }
         let key = check_key(view, check, colour, revision, service);
-        match view
-            .observed
-            .checks
-            .iter()
-            .find(|state| state.key == key)
-            .map(|state| &state.outcome)
-        {
+        match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
             None => todo.push(key),
             Some(CheckOutcome::Running) => running.push(check.name.clone()),
             Some(CheckOutcome::Passed { .. }) => {}
             Some(CheckOutcome::Failed { reason }) => {
-                return Standing::Failed(OneLine::new(&format!(
-                    "check `{}`: {reason}",
-                    check.name
-                )));
+                return Standing::Failed(OneLine::new(&format!("check `{}`: {reason}", check.name)));
             }
         }
     }
@@ -399,19 +292,13 @@ pub(super) fn check_key(
 pub(super) fn live_name(view: &View<'_>, preview: &str) -> String {
     let stem = preview.strip_suffix("-preview").unwrap_or(preview);
     let names: Vec<&str> = view.service_names(Role::Live).collect();
-    let name = names
-        .iter()
-        .find(|name| **name == stem)
-        .or_else(|| names.first())
-        .copied();
+    let name = names.iter().find(|name| **name == stem).or_else(|| names.first()).copied();
     name.unwrap_or(preview).to_owned()
 }
 
 /// Endpoints that never settle are given up like pods that never become ready.
 fn endpoints_wait(view: &View<'_>, colour: Colour, service: String) -> Standing {
-    let started = view
-        .record(colour)
-        .map_or(view.observed.at, |record| record.started_at);
+    let started = view.record(colour).map_or(view.observed.at, |record| record.started_at);
     let deadline = after(started, view.policy.readiness_deadline);
     // A colour that was ready long ago has no running deadline: its endpoints are only a moment behind.
     let fresh = view.record(colour).is_some_and(|record| !record.in_use);
@@ -420,8 +307,5 @@ fn endpoints_wait(view: &View<'_>, colour: Colour, service: String) -> Standing 
             "Service `{service}` does not hold the ready pods of {colour}"
         )));
     }
-    Standing::Wait(
-        Waiting::Endpoints { service, colour },
-        fresh.then_some(deadline),
-    )
+    Standing::Wait(Waiting::Endpoints { service, colour }, fresh.then_some(deadline))
 }

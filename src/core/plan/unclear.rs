@@ -11,9 +11,7 @@ use crate::core::text::OneLine;
 /// Only the patch to git's colour is allowed, once it holds its pin and is ready; else nothing until a person says.
 pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
     let mut draft = Draft::default();
-    let pin = view
-        .released_pin(declared)
-        .filter(|pin| view.carries(declared, &pin.revision));
+    let pin = view.released_pin(declared).filter(|pin| view.carries(declared, &pin.revision));
     match pin.filter(|_| view.state(declared).readiness() == Readiness::Ready) {
         Some(pin) => {
             draft.act(Action::Switch(Switch {
@@ -28,17 +26,9 @@ pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
             let found: Vec<String> = view
                 .observed
                 .live()
-                .map(|service| {
-                    format!(
-                        "{} -> {}",
-                        service.name,
-                        service.selects.as_deref().unwrap_or("nothing")
-                    )
-                })
+                .map(|service| format!("{} -> {}", service.name, service.selects.as_deref().unwrap_or("nothing")))
                 .collect();
-            draft.block(Blocked::ServingUnknown {
-                found: OneLine::new(&found.join(", ")),
-            });
+            draft.block(Blocked::ServingUnknown { found: OneLine::new(&found.join(", ")) });
             draft.done(Phase::Blocked)
         }
     }

@@ -41,8 +41,7 @@ impl<'a> View<'a> {
 
     /// The colour's pin, if it says that it took traffic.
     pub(super) fn released_pin(&self, colour: Colour) -> Option<&'a Pin> {
-        self.pin(colour)
-            .filter(|pin| pin.state == PinState::Released)
+        self.pin(colour).filter(|pin| pin.state == PinState::Released)
     }
 
     pub(super) fn newest(&self, revision: &CommitId) -> Option<Verdict> {
@@ -51,20 +50,14 @@ impl<'a> View<'a> {
 
     /// Whether HEAD's lock holds the rejection of this revision.
     pub(super) fn stands_rejected(&self, revision: &CommitId) -> bool {
-        self.desired
-            .lock
-            .rejected
-            .as_ref()
-            .is_some_and(|rejection| rejection.revision == *revision)
+        self.desired.lock.rejected.as_ref().is_some_and(|rejection| rejection.revision == *revision)
     }
 
     /// How often a revision was rejected: each time it is tried again is a new attempt with a new deadline, and its
     /// checks start from nothing.
     pub(super) fn rejections(&self, revision: &CommitId) -> usize {
         let entries = self.desired.verdicts.entries().iter();
-        entries
-            .filter(|entry| entry.revision == *revision && entry.verdict == Verdict::Rejected)
-            .count()
+        entries.filter(|entry| entry.revision == *revision && entry.verdict == Verdict::Rejected).count()
     }
 
     /// The attempt to bring a revision up.
@@ -74,9 +67,8 @@ impl<'a> View<'a> {
 
     /// Whether a colour carries the content of a commit, whole.
     pub(super) fn carries(&self, colour: Colour, commit: &CommitId) -> bool {
-        let same = self
-            .record(colour)
-            .is_some_and(|record| self.desired.same_content(&record.revision, commit, colour));
+        let same =
+            self.record(colour).is_some_and(|record| self.desired.same_content(&record.revision, commit, colour));
         same && self.missing(colour, commit).is_empty()
     }
 
@@ -87,9 +79,7 @@ impl<'a> View<'a> {
         let Some(render) = self.desired.render(commit, colour) else {
             return Vec::new();
         };
-        let there = |key: &ObjectKey| {
-            state.present.contains(key) || (key.is_secret() && state.inventory.contains(key))
-        };
+        let there = |key: &ObjectKey| state.present.contains(key) || (key.is_secret() && state.inventory.contains(key));
         render.objects.iter().filter(|key| !there(key)).collect()
     }
 
@@ -111,10 +101,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn service(&self, name: &str) -> Option<&'a ServiceState> {
-        self.observed
-            .services
-            .iter()
-            .find(|service| service.name == name)
+        self.observed.services.iter().find(|service| service.name == name)
     }
 
     pub(super) fn selector_change(&self) -> Option<&'a SelectorChange> {
@@ -124,9 +111,7 @@ impl<'a> View<'a> {
     /// The names of the live overlay's Services of one role at HEAD.
     pub(super) fn service_names(&self, role: Role) -> impl Iterator<Item = &'a str> {
         let objects = self.desired.overlay(self.head()).iter();
-        objects
-            .filter(move |object| object.role == role)
-            .map(|object| object.key.name.as_str())
+        objects.filter(move |object| object.role == role).map(|object| object.key.name.as_str())
     }
 }
 

@@ -27,11 +27,7 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
     }
     let until = after(flip.at, view.policy.watch);
     let over = view.observed.at >= until;
-    let standing = if view.policy.watch.is_zero() {
-        Standing::Yes
-    } else {
-        healthy(view, serving, flip)
-    };
+    let standing = if view.policy.watch.is_zero() { Standing::Yes } else { healthy(view, serving, flip) };
     match standing {
         Standing::Failed(reason) => {
             return flip_back(view, std::mem::take(draft), serving, pin, flip, &reason);
@@ -53,10 +49,9 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
 /// Whether the serving colour answers through the live address.
 fn healthy(view: &View<'_>, serving: Colour, flip: &FlipRecord) -> Standing {
     match view.state(serving).readiness() {
-        Readiness::Hopeless { pod, trouble } => Standing::Failed(OneLine::new(&format!(
-            "pod {pod}: {}: {}",
-            trouble.reason, trouble.words
-        ))),
+        Readiness::Hopeless { pod, trouble } => {
+            Standing::Failed(OneLine::new(&format!("pod {pod}: {}: {}", trouble.reason, trouble.words)))
+        }
         Readiness::Down | Readiness::NotYet { .. } | Readiness::Ready => {
             standing::verified(view, serving, &flip.revision, Via::Live)
         }
@@ -64,13 +59,7 @@ fn healthy(view: &View<'_>, serving: Colour, flip: &FlipRecord) -> Standing {
 }
 
 fn end(view: &View<'_>, flip: &FlipRecord, watch: WatchState) -> Action {
-    Action::EndWatch {
-        services: view.live_guards(),
-        record: FlipRecord {
-            watch,
-            ..flip.clone()
-        },
-    }
+    Action::EndWatch { services: view.live_guards(), record: FlipRecord { watch, ..flip.clone() } }
 }
 
 /// Flips back, if the idle colour still holds its pin, of another revision whose newest verdict is not `rejected`, and
@@ -89,36 +78,26 @@ fn flip_back(
         back.revision != pin.revision
             && view.carries(idle, &back.revision)
             && !rejected(&back.revision)
-            && !view
-                .record(idle)
-                .is_some_and(|record| rejected(&record.revision))
+            && !view.record(idle).is_some_and(|record| rejected(&record.revision))
     });
     if target.is_some() {
         match standing::ready(view, idle, &format!("back@{}", flip.at)).note(&mut draft) {
             Outcome::Pending => return Some(draft.done(Phase::Flipping)),
             Outcome::Yes => {
-                draft.act(Action::MarkInUse {
-                    colour: idle,
-                    guard: view.guard(idle),
-                });
+                draft.act(Action::MarkInUse { colour: idle, guard: view.guard(idle) });
                 draft.act(Action::Commit(back_commit(view, idle, pin, reason)));
                 return Some(draft.done(Phase::Flipping));
             }
             Outcome::Failed(_) => {}
         }
     }
-    draft.alert(Alert::NothingToGoBackTo {
-        failure: reason.clone(),
-    });
+    draft.alert(Alert::NothingToGoBackTo { failure: reason.clone() });
     draft.act(end(view, flip, WatchState::Failed));
     Some(draft.done(Phase::Watching))
 }
 
 fn back_commit(view: &View<'_>, idle: Colour, pin: &Pin, reason: &OneLine) -> Commit {
-    let topic = Topic::FlipBack {
-        colour: idle,
-        reason: reason.clone(),
-    };
+    let topic = Topic::FlipBack { colour: idle, reason: reason.clone() };
     let mut commit = commit::empty(view, Some(idle), topic);
     commit.selector = Some(idle);
     commit::reject(view, commit, &pin.revision, reason)

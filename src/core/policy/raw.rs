@@ -5,9 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
-use super::{
-    Check, HttpCheck, Method, Overlays, Policy, PolicyProblem, Promotion, Retire, Webhook,
-};
+use super::{Check, HttpCheck, Method, Overlays, Policy, PolicyProblem, Promotion, Retire, Webhook};
 use crate::core::ids::AppName;
 use crate::core::text::OneLine;
 
@@ -130,11 +128,7 @@ const fn default_port() -> u16 {
 }
 
 fn default_path() -> Spanned<String> {
-    Spanned::new(
-        "/".to_owned(),
-        serde_yaml::Location::UNKNOWN,
-        serde_yaml::Location::UNKNOWN,
-    )
+    Spanned::new("/".to_owned(), serde_yaml::Location::UNKNOWN, serde_yaml::Location::UNKNOWN)
 }
 
 /// Reads and validates a `turquoise.yaml`.
@@ -148,15 +142,9 @@ pub fn parse(text: &str) -> Result<Policy, Vec<PolicyProblem>> {
             message: OneLine::new(&error.without_snippet().to_string()),
         }]
     })?;
-    let mut validator = Validator {
-        problems: Vec::new(),
-    };
+    let mut validator = Validator { problems: Vec::new() };
     let policy = validator.policy(raw);
-    if validator.problems.is_empty() {
-        Ok(policy)
-    } else {
-        Err(validator.problems)
-    }
+    if validator.problems.is_empty() { Ok(policy) } else { Err(validator.problems) }
 }
 
 /// Collects every problem while it turns raw values into valid ones.
@@ -166,18 +154,12 @@ struct Validator {
 
 impl Validator {
     fn problem<T>(&mut self, at: &Spanned<T>, message: impl AsRef<str>) {
-        self.problems.push(PolicyProblem {
-            line: at.referenced.line(),
-            message: OneLine::new(message.as_ref()),
-        });
+        self.problems.push(PolicyProblem { line: at.referenced.line(), message: OneLine::new(message.as_ref()) });
     }
 
     fn policy(&mut self, raw: RawFile) -> Policy {
         if raw.api_version.value != "turquoise.dev/v1alpha1" {
-            self.problem(
-                &raw.api_version,
-                "`apiVersion` must be `turquoise.dev/v1alpha1`",
-            );
+            self.problem(&raw.api_version, "`apiVersion` must be `turquoise.dev/v1alpha1`");
         }
         if raw.kind.value != "BlueGreen" {
             self.problem(&raw.kind, "`kind` must be `BlueGreen`");
@@ -190,10 +172,7 @@ impl Validator {
                 if !is_dns_label(&name.value) {
                     self.problem(
                         &name,
-                        format!(
-                            "`{}` is no name: lower-case letters, digits and `-`, at most 63",
-                            name.value
-                        ),
+                        format!("`{}` is no name: lower-case letters, digits and `-`, at most 63", name.value),
                     );
                 }
                 AppName::new(name.value)
@@ -216,11 +195,7 @@ impl Validator {
             promotion: spec.promotion,
             retire: self.retire(spec.retire, watch),
             watch,
-            notifications: spec
-                .notifications
-                .into_iter()
-                .map(|entry| self.webhook(entry.webhook))
-                .collect(),
+            notifications: spec.notifications.into_iter().map(|entry| self.webhook(entry.webhook)).collect(),
             adopt: spec.adopt,
         }
     }
@@ -239,16 +214,9 @@ impl Validator {
     fn folder(&mut self, raw: Option<Spanned<String>>, default: String) -> String {
         let Some(raw) = raw else { return default };
         let path = raw.value.trim_end_matches('/').to_owned();
-        let inside =
-            !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let inside = !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if !inside {
-            self.problem(
-                &raw,
-                format!(
-                    "`{}` must be a folder below turquoise.yaml, without `.` and `..`",
-                    raw.value
-                ),
-            );
+            self.problem(&raw, format!("`{}` must be a folder below turquoise.yaml, without `.` and `..`", raw.value));
         }
         path
     }
@@ -298,13 +266,12 @@ impl Validator {
         let at = Spanned::new((), spanned.referenced, spanned.defined);
         let map = match spanned.value {
             RawRetire::Word(word) if word == "keep" => return Retire::Keep,
-            RawRetire::Word(word) if word == "delete" => RawRetireMap {
-                scale_to: None,
-                delete: true,
-                after: None,
-            },
+            RawRetire::Word(word) if word == "delete" => RawRetireMap { scale_to: None, delete: true, after: None },
             RawRetire::Word(word) => {
-                self.problem(&at, format!("`retire: {word}` is not known; write `keep`, `delete` or `{{scaleTo: 0, after: 10m}}`"));
+                self.problem(
+                    &at,
+                    format!("`retire: {word}` is not known; write `keep`, `delete` or `{{scaleTo: 0, after: 10m}}`"),
+                );
                 return Retire::Keep;
             }
             RawRetire::Map(map) => map,
@@ -318,10 +285,7 @@ impl Validator {
             }
         };
         if after < watch {
-            self.problem(
-                &at,
-                "`retire.after` is shorter than `watch`: a failed watch could not flip back",
-            );
+            self.problem(&at, "`retire.after` is shorter than `watch`: a failed watch could not flip back");
         }
         match (map.scale_to, map.delete) {
             (Some(replicas), false) => Retire::ScaleTo { replicas, after },
@@ -335,10 +299,7 @@ impl Validator {
 
     fn webhook(&mut self, raw: RawWebhook) -> Webhook {
         if !raw.url.value.starts_with("http://") && !raw.url.value.starts_with("https://") {
-            self.problem(
-                &raw.url,
-                "a webhook's `url` must begin with `http://` or `https://`",
-            );
+            self.problem(&raw.url, "a webhook's `url` must begin with `http://` or `https://`");
         }
         Webhook { url: raw.url.value }
     }
@@ -349,9 +310,7 @@ fn is_dns_label(text: &str) -> bool {
     text.len() <= 63
         && edge(text.chars().next())
         && edge(text.chars().next_back())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// `90s`, `1m30s`, `500ms`, `2h`; a bare `0` too.
@@ -367,11 +326,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest
-            .get(..digits)
-            .unwrap_or_default()
-            .parse()
-            .map_err(|_| wrong())?;
+        let number: u64 = rest.get(..digits).unwrap_or_default().parse().map_err(|_| wrong())?;
         rest = rest.get(digits..).unwrap_or_default();
         let (unit_ms, unit_len) = match rest {
             r if r.starts_with("ms") => (1, 2),
@@ -381,18 +336,11 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
             r if r.starts_with('d') => (86_400_000, 1),
             _no_unit => return Err(wrong()),
         };
-        total_ms = number
-            .checked_mul(unit_ms)
-            .and_then(|ms| total_ms.checked_add(ms))
-            .ok_or_else(wrong)?;
+        total_ms = number.checked_mul(unit_ms).and_then(|ms| total_ms.checked_add(ms)).ok_or_else(wrong)?;
         rest = rest.get(unit_len..).unwrap_or_default();
     }
     let duration = Duration::from_millis(total_ms);
-    if duration > DURATION_MAX {
-        Err(format!("`{text}` is longer than seven days"))
-    } else {
-        Ok(duration)
-    }
+    if duration > DURATION_MAX { Err(format!("`{text}` is longer than seven days")) } else { Ok(duration) }
 }
 
 #[cfg(test)]
@@ -415,13 +363,7 @@ mod tests {
         );
         let policy = parse(&text).expect("a valid file");
         assert_eq!(policy.readiness_deadline, Duration::from_secs(90));
-        assert_eq!(
-            policy.retire,
-            Retire::ScaleTo {
-                replicas: 1,
-                after: Duration::from_secs(300)
-            }
-        );
+        assert_eq!(policy.retire, Retire::ScaleTo { replicas: 1, after: Duration::from_secs(300) });
         assert_eq!(policy.checks[0].http.times, 2);
         assert_eq!(policy.overlays.green, "b/c");
     }
@@ -430,18 +372,9 @@ mod tests {
     fn problems_carry_their_lines_and_come_all_at_once() {
         for (body, expect) in [
             ("spec:\n  wach: 5s\n", vec![(4, "wach")]),
-            (
-                "spec:\n  watch: soon\n  readinessDeadline: 8d\n",
-                vec![(4, "no duration"), (5, "seven days")],
-            ),
-            (
-                "spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n",
-                vec![(5, "shorter than `watch`")],
-            ),
-            (
-                "spec:\n  overlays:\n    blue: ../x\n",
-                vec![(5, "below turquoise.yaml")],
-            ),
+            ("spec:\n  watch: soon\n  readinessDeadline: 8d\n", vec![(4, "no duration"), (5, "seven days")]),
+            ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
+            ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),
             ("spec:\n  retire: later\n", vec![(4, "retire: later")]),
             ("spec: [\n", vec![(4, "")]),
         ] {
