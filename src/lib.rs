@@ -3,3 +3,8 @@
 pub mod checks;
 pub mod cluster;
 pub mod core;
+pub mod daemon;
+pub mod http;
+pub mod notify;
+pub mod reconcile;
+pub mod source;

@@ -16,6 +16,7 @@ pub mod observed;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod shape;
 pub mod status;
 pub mod text;
 pub mod verdict;
