@@ -15,5 +15,6 @@ pub mod observed;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod shape;
 pub mod text;
 pub mod verdict;
