@@ -1,0 +1,157 @@
+//! Which apps a repo holds at a commit: every folder with a turquoise.yaml.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use git2::{ObjectType, Oid, Repository};
+
+use super::error::{SourceError, git};
+use super::reads::Probe;
+use super::renders::{POLICY_BYTES_MAX, join};
+use super::tree;
+use crate::core::ids::AppName;
+use crate::core::policy::{self, POLICY_FILE, Policy};
+use crate::core::report::Blocked;
+use crate::core::text::OneLine;
+
+/// Folders below the root in which apps are looked for; deeper trees are vendored code.
+const DEPTH_MAX: usize = 12;
+
+/// Folders opened in one walk: a repo of 100,000 files has some 20,000.
+const FOLDERS_MAX: usize = 200_000;
+
+/// Apps of one repo; each costs a look at the cluster.
+const APPS_MAX: usize = 5_000;
+
+/// Subtrees remembered by id, so that the next walk opens only what changed.
+const SUBTREES_MAX: usize = 100_000;
+
+/// One app: a folder with a turquoise.yaml.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The folder, relative to the repo's root; empty for the root itself.
+    pub folder: String,
+    /// `metadata.name`, else the folder's name, at the root the repo's.
+    pub name: AppName,
+    /// Its policy, or why it has none.
+    pub policy: Result<Arc<Policy>, Blocked>,
+}
+
+/// What is remembered between walks.
+#[derive(Debug, Default)]
+pub(super) struct Apps {
+    /// The folders with a turquoise.yaml below a subtree, relative to it.
+    subtrees: HashMap<Oid, Arc<Vec<String>>>,
+    /// The name that a folder's app last had: a broken turquoise.yaml does not rename it.
+    names: BTreeMap<String, AppName>,
+}
+
+impl Apps {
+    /// Every app at a tree, by folder.
+    pub(super) fn at(&mut self, repo: &Repository, root: Oid, repo_name: &str) -> Result<Vec<App>, SourceError> {
+        if self.subtrees.len() > SUBTREES_MAX {
+            self.subtrees.clear();
+        }
+        let mut folders_left = FOLDERS_MAX;
+        let folders = self.folders(repo, root, 0, &mut folders_left).map_err(git("the repo's folders cannot be read"))?;
+        let tree = repo.find_tree(root).map_err(git("the repo's folders cannot be read"))?;
+        let mut apps = Vec::with_capacity(folders.len());
+        for folder in folders.iter().take(APPS_MAX) {
+            let path = join(folder, POLICY_FILE);
+            if let Probe::File(id) = tree::probe(&tree, &path).map_err(git("turquoise.yaml cannot be read"))? {
+                apps.push(self.app(repo, folder, id, repo_name));
+            }
+        }
+        self.names = apps.iter().map(|app| (app.folder.clone(), app.name.clone())).collect();
+        block_duplicates(&mut apps);
+        Ok(apps)
+    }
+
+    fn folders(
+        &mut self,
+        repo: &Repository,
+        tree: Oid,
+        depth: usize,
+        folders_left: &mut usize,
+    ) -> Result<Arc<Vec<String>>, git2::Error> {
+        if let Some(known) = self.subtrees.get(&tree) {
+            return Ok(Arc::clone(known));
+        }
+        if depth > DEPTH_MAX || *folders_left == 0 {
+            return Ok(Arc::default());
+        }
+        *folders_left -= 1;
+        let mut found = Vec::new();
+        for entry in &repo.find_tree(tree)? {
+            // A name that is no UTF-8 is nobody's app.
+            let Ok(name) = entry.name() else { continue };
+            if entry.kind() == Some(ObjectType::Tree) {
+                let below = self.folders(repo, entry.id(), depth + 1, folders_left)?;
+                found.extend(below.iter().map(|folder| join(name, folder).trim_end_matches('/').to_owned()));
+            } else if name == POLICY_FILE && matches!(Probe::of(Some(&entry)), Probe::File(_)) {
+                found.push(String::new());
+            }
+        }
+        found.sort_unstable();
+        let found = Arc::new(found);
+        self.subtrees.insert(tree, Arc::clone(&found));
+        Ok(found)
+    }
+
+    fn app(&self, repo: &Repository, folder: &str, id: Oid, repo_name: &str) -> App {
+        let path = join(folder, POLICY_FILE);
+        let default = AppName::new(folder.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(repo_name));
+        let policy = read_policy(repo, id, &path);
+        let name = match &policy {
+            Ok(policy) => policy.name.clone().unwrap_or(default),
+            Err(_) => self.names.get(folder).cloned().unwrap_or(default),
+        };
+        let policy = policy.and_then(|policy| {
+            if is_dns_label(name.as_str()) {
+                return Ok(Arc::new(policy));
+            }
+            let problem = format!("{path}: the folder's name `{name}` is no app name: set `metadata.name`");
+            Err(Blocked::Invalid { problems: vec![OneLine::new(&problem)] })
+        });
+        App { folder: folder.to_owned(), name, policy }
+    }
+}
+
+fn read_policy(repo: &Repository, id: Oid, path: &str) -> Result<Policy, Blocked> {
+    let invalid = |problems| Err(Blocked::Invalid { problems });
+    let bytes = match tree::read_blob(repo, id, POLICY_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) => return invalid(vec![OneLine::new(&format!("{path}: {error}"))]),
+    };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return invalid(vec![OneLine::new(&format!("{path}: is not UTF-8"))]);
+    };
+    policy::parse(text).or_else(|problems| {
+        let place = |line: u64| if line == 0 { path.to_owned() } else { format!("{path}:{line}") };
+        let problems = problems.iter().map(|one| OneLine::new(&format!("{}: {}", place(one.line), one.message)));
+        invalid(problems.collect())
+    })
+}
+
+/// Two apps of one name would write the same objects: both are blocked (DESIGN 1).
+fn block_duplicates(apps: &mut [App]) {
+    let mut folders: BTreeMap<AppName, Vec<OneLine>> = BTreeMap::new();
+    for app in apps.iter() {
+        let folder = if app.folder.is_empty() { "." } else { &app.folder };
+        folders.entry(app.name.clone()).or_default().push(OneLine::new(folder));
+    }
+    for app in apps {
+        if let Some(folders) = folders.get(&app.name).filter(|folders| folders.len() > 1) {
+            app.policy = Err(Blocked::DuplicateName { folders: folders.clone() });
+        }
+    }
+}
+
+/// A name that fits into an object's name and a label: RFC 1123.
+fn is_dns_label(name: &str) -> bool {
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    name.len() <= 63
+        && edge(name.chars().next())
+        && edge(name.chars().next_back())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}

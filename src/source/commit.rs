@@ -1,0 +1,230 @@
+//! Commits of turquoise: composed from objects, the branch moved by compare-and-swap (DESIGN 4).
+
+use git2::build::TreeUpdateBuilder;
+use git2::{ErrorCode, FileMode, Oid, Repository, Signature};
+
+use super::apps::App;
+use super::error::{SourceError, git};
+use super::ground::{Ground, id_of, is_in_history};
+use super::kustomize::{self, Edited};
+use super::reads::Probe;
+use super::renders::{join, selectors, words};
+use super::tree::{self, GitTree};
+use super::verdicts::{self, lock_path};
+use crate::core::action::{Commit, RejectionEdit};
+use crate::core::colour::Colour;
+use crate::core::desired::Declared;
+use crate::core::ids::CommitId;
+use crate::core::lock::Lock;
+use crate::core::message::commit_message;
+use crate::core::policy::Policy;
+use crate::core::shape::Shape;
+use crate::core::text::OneLine;
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// It is on the branch.
+    Made(CommitId),
+    /// Somebody else was faster: look again from the start.
+    Stale,
+}
+
+/// Who turquoise's commits are by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name.
+    pub name: String,
+    /// The address.
+    pub email: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { name: "turquoise".into(), email: "turquoise@localhost".into() }
+    }
+}
+
+/// What a commit is made from, beside the ground.
+pub(super) struct Order<'a> {
+    pub(super) app: &'a App,
+    pub(super) commit: &'a Commit,
+    /// The cluster that a lock is for, where the operator named it.
+    pub(super) cluster: Option<&'a str>,
+    pub(super) identity: &'a Identity,
+    /// The full name of the branch's reference.
+    pub(super) reference: &'a str,
+}
+
+/// Makes a commit on top of its parent and moves the branch to it, if the branch still stands at the parent.
+///
+/// # Expected flow
+/// Edit the selectors and the lock, render again and compare, write blobs, trees and commit, move the reference under
+/// its lock file by compare-and-swap, read it back. Until the move nothing that anybody sees has changed; objects of a
+/// commit that lost are garbage for `git gc`.
+///
+/// # Guarantees
+/// - No commit of others is lost: the move happens only from the parent (libgit2's own push to a local path would
+///   overwrite them).
+/// - P stays as it is, and of the live overlay nothing changes but the colour of live and preview Services.
+/// - Files keep their modes, and every byte that is not part of an edit.
+///
+/// # Caveats
+/// The repository's `pre-receive` and `update` hooks are not run: libgit2 has none. A push over https or ssh runs them
+/// at the server.
+pub(super) fn commit(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Committed, SourceError> {
+    let parent = super::ground::commit(ground.repo, &order.commit.parent)?;
+    if head(ground.repo, order.reference)? != Some(parent.id()) {
+        return Ok(Committed::Stale);
+    }
+    let shape = ground.renders.shape(ground.repo, parent.tree_id(), order.app, ground.policy)?;
+    let shape = shape.map_err(|blocked| render_error(&order.commit.parent, &words(&blocked)))?;
+
+    let mut edits = Vec::new();
+    let lock = edited_lock(ground, &parent, order)?;
+    if let Some(colour) = order.commit.selector {
+        edits.extend(selector_edits(ground, &parent, &shape, order.app, colour)?);
+    } else if let (Some(_), Declared::Colour(colour)) = (&lock, &shape.declared) {
+        // Previews that a person's selector edit left behind are mended in passing; that they cannot be is no reason
+        // to hold back a verdict.
+        edits.extend(selector_edits(ground, &parent, &shape, order.app, *colour).unwrap_or_default());
+    }
+    edits.extend(lock);
+    let tree = write_tree(ground.repo, &parent, &edits)?;
+    verify(ground, &parent, tree, order)?;
+
+    let tree = ground.repo.find_tree(tree).map_err(git("the new tree cannot be read"))?;
+    let signature = Signature::now(&order.identity.name, &order.identity.email).map_err(git("no valid author"))?;
+    let message = commit_message(order.commit, &order.app.name, ground.branch);
+    let made = ground
+        .repo
+        .commit(None, &signature, &signature, &message, &tree, &[&parent])
+        .map_err(git("the commit cannot be written"))?;
+    move_reference(ground.repo, order.reference, parent.id(), made, &message)
+}
+
+/// Where a branch stands; `None` where it is gone.
+pub(super) fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, SourceError> {
+    match repo.find_reference(reference).and_then(|reference| reference.peel_to_commit()) {
+        Ok(commit) => Ok(Some(commit.id())),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(git("the branch cannot be read")(error)),
+    }
+}
+
+fn move_reference(
+    repo: &Repository,
+    reference: &str,
+    from: Oid,
+    to: Oid,
+    message: &str,
+) -> Result<Committed, SourceError> {
+    let subject = message.lines().next().unwrap_or("turquoise");
+    let moved = repo.reference_matching(reference, to, true, from, subject);
+    // The reference itself is asked what became of it: what the move said, and in which words, does not matter.
+    let now = head(repo, reference)?;
+    match (moved, now) {
+        (_, Some(now)) if now == to || is_in_history(repo, to, now)? => Ok(Committed::Made(id_of(to))),
+        (Err(error), Some(now)) if now == from && error.code() != ErrorCode::Locked => {
+            Err(git("the branch cannot be moved")(error))
+        }
+        (Ok(_) | Err(_), _) => Ok(Committed::Stale),
+    }
+}
+
+/// The live Services name the colour, the previews the other one.
+fn selector_edits(
+    ground: &Ground<'_>,
+    parent: &git2::Commit<'_>,
+    shape: &Shape,
+    app: &App,
+    colour: Colour,
+) -> Result<Vec<Edited>, SourceError> {
+    let files = GitTree::new(ground.repo, parent.tree_id()).map_err(git("a tree cannot be read"))?;
+    let overlay = join(&app.folder, &ground.policy.overlays.live);
+    kustomize::set_selectors(&files, &overlay, &app.folder, &selectors(shape, colour))
+        .map_err(|why| SourceError::NotEditable { why })
+}
+
+/// The lock with the commit's pins and rejection; `None` where that changes nothing.
+fn edited_lock(
+    ground: &Ground<'_>,
+    parent: &git2::Commit<'_>,
+    order: &Order<'_>,
+) -> Result<Option<Edited>, SourceError> {
+    let commit = order.commit;
+    let before = ground.lock(parent)?;
+    let mut lock = before.clone();
+    for colour in Colour::BOTH {
+        if let Some(pin) = &commit.pins[colour] {
+            lock.pins[colour] = Some(pin.clone());
+        }
+    }
+    match &commit.rejection {
+        RejectionEdit::Keep => {}
+        RejectionEdit::Clear => lock.rejected = None,
+        RejectionEdit::Set(rejection) => lock.rejected = Some(rejection.clone()),
+    }
+    if lock == before {
+        return Ok(None);
+    }
+    ground.branch.clone_into(&mut lock.branch);
+    if let Some(cluster) = order.cluster {
+        lock.cluster = Some(cluster.to_owned());
+    }
+    let text = ground.lock_text(parent)?.unwrap_or_default();
+    debug_assert!(Lock::parse(&lock.to_text()).is_ok(), "what is written reads back");
+    Ok(Some(Edited { path: lock_path(ground.folder), after: lock.edit_text(&text).into_bytes() }))
+}
+
+/// Writes the tree with the edits in it. Files keep their modes.
+fn write_tree(repo: &Repository, parent: &git2::Commit<'_>, edits: &[Edited]) -> Result<Oid, SourceError> {
+    let base = parent.tree().map_err(git("a tree cannot be read"))?;
+    let mut update = TreeUpdateBuilder::new();
+    for edit in edits {
+        let blob = repo.blob(&edit.after).map_err(git("a file cannot be written"))?;
+        let executable = base
+            .get_path(std::path::Path::new(&edit.path))
+            .is_ok_and(|entry| entry.filemode() == i32::from(FileMode::BlobExecutable));
+        let mode = if executable { FileMode::BlobExecutable } else { FileMode::Blob };
+        update.upsert(edit.path.as_str(), blob, mode);
+    }
+    update.create_updated(repo, &base).map_err(git("the new tree cannot be written"))
+}
+
+/// Renders again: P is as it was, and of the live overlay only the colours of its Services have changed.
+fn verify(
+    ground: &mut Ground<'_>,
+    parent: &git2::Commit<'_>,
+    tree: Oid,
+    order: &Order<'_>,
+) -> Result<(), SourceError> {
+    if tree == parent.tree_id() {
+        return Ok(());
+    }
+    let refuse = |why: &str| Err(SourceError::NotEditable { why: OneLine::new(why) });
+    let before = ground.renders.pair(ground.repo, parent.tree_id(), ground.folder, ground.policy)?;
+    let after = ground.renders.pair(ground.repo, tree, ground.folder, ground.policy)?;
+    if !before.same(&after) {
+        return refuse("the edit would change what the colours render: the selector stands in a file that they share");
+    }
+    let policy: &Policy = ground.policy;
+    let old = ground.renders.live(ground.repo, parent.tree_id(), ground.folder, policy)?;
+    let new = ground.renders.live(ground.repo, tree, ground.folder, policy)?;
+    let (old, new) = match (&old.answer, &new.answer) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(blocked), _) | (_, Err(blocked)) => return refuse(words(blocked).as_str()),
+    };
+    if old.overlay != new.overlay || old.live != new.live || old.previews != new.previews {
+        return refuse("the edit would change more of the live overlay than its Services' selectors");
+    }
+    let declared = order.commit.selector.map_or_else(|| old.declared.clone(), Declared::Colour);
+    if new.declared != declared {
+        return refuse("after the edit the live Services would not all select the colour");
+    }
+    Ok(())
+}
+
+fn render_error(commit: &CommitId, words: &OneLine) -> SourceError {
+    SourceError::Render { commit: commit.clone(), words: words.clone() }
+}
