@@ -18,7 +18,7 @@ use crate::checks::{Ask, Runner};
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
-use crate::core::desired::{Desired, OverlayObject};
+use crate::core::desired::Desired;
 use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Observed, WatchState};
 use crate::core::plan::plan;
@@ -84,6 +84,8 @@ pub struct View {
     pub observed: Observed,
     /// What follows.
     pub plan: Plan,
+    /// Which objects it is about.
+    subject: Subject,
 }
 
 /// What a pass did, for people.
@@ -148,7 +150,7 @@ impl Reconciler {
                     did(Did::Would(Box::new(action.clone())));
                     continue;
                 }
-                if let Some(new_head) = self.perform(action, &policy, &mut did).await? {
+                if let Some(new_head) = self.perform(action, &view, &policy, &mut did).await? {
                     head = new_head;
                 }
                 // A check says something only when its result is there.
@@ -177,7 +179,8 @@ impl Reconciler {
             Ok(shape) => shape,
             Err(blocked) => return Ok(Err(blocked)),
         };
-        let mut observed = self.cluster.snapshot(&self.subject(&shape), at).await?;
+        let subject = self.subject(&shape);
+        let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = self.checks.states(&self.app.name);
         let carried: Vec<Carried> = observed
             .colours
@@ -191,7 +194,7 @@ impl Reconciler {
             Err(blocked) => return Ok(Err(blocked)),
         };
         let plan = plan(&desired, &observed, policy);
-        Ok(Ok(View { desired, observed, plan }))
+        Ok(Ok(View { desired, observed, plan, subject }))
     }
 
     fn subject(&self, shape: &Shape) -> Subject {
@@ -226,17 +229,8 @@ impl Reconciler {
         self.git(move |repo, app| repo.objects(app, &commit, part)).await
     }
 
-    /// The live overlay at a commit: its objects and what they are.
-    async fn overlay(&self, commit: &CommitId) -> Result<(Arc<Vec<Value>>, Vec<OverlayObject>), PassError> {
-        let objects = self.objects(commit, Part::Live).await?;
-        let commit = commit.clone();
-        let overlay = self.git(move |repo, app| repo.overlay(app, &commit)).await?;
-        Ok((objects, overlay.objects.clone()))
-    }
-
     /// Does one action. Returns the new HEAD where a commit was made.
-    async fn perform(&self, action: &Action, policy: &Policy, did: &mut impl FnMut(Did)) -> Result<Option<CommitId>, PassError> {
-        // Only these two write to git or to Services by what HEAD's live overlay says.
+    async fn perform(&self, action: &Action, view: &View, policy: &Policy, did: &mut impl FnMut(Did)) -> Result<Option<CommitId>, PassError> {
         if let Action::Commit(commit) = action {
             return self.commit(commit, did).await.map(Some);
         }
@@ -252,29 +246,17 @@ impl Reconciler {
             }
             return Ok(None);
         }
-        let subject = self.current_subject().await?;
-        did(self.write(action, &subject).await?);
+        did(self.write(action, view).await?);
         Ok(None)
     }
 
-    /// The subject at the HEAD that was surveyed last: its survey is in the cache.
-    async fn current_subject(&self) -> Result<Subject, PassError> {
-        let shape = self.git(|repo, app| {
-            let head = repo.head()?;
-            repo.survey(app, &head)
-        });
-        match shape.await? {
-            Ok(shape) => Ok(self.subject(&shape)),
-            Err(_blocked) => Err(ClusterError::Conflict("HEAD".into()).into()),
-        }
-    }
-
-    async fn write(&self, action: &Action, subject: &Subject) -> Result<Did, PassError> {
-        let cluster = &self.cluster;
+    async fn write(&self, action: &Action, view: &View) -> Result<Did, PassError> {
+        let (cluster, subject) = (&self.cluster, &view.subject);
         Ok(match action {
             Action::ApplyOverlay(apply) => {
-                let (objects, overlay) = self.overlay(&apply.render).await?;
-                cluster.apply_overlay(subject, apply, &overlay, &objects).await?;
+                let objects = self.objects(&apply.render, Part::Live).await?;
+                let overlay = view.desired.overlay(&apply.render);
+                cluster.apply_overlay(subject, apply, overlay, &objects).await?;
                 Did::Other("applied the live overlay")
             }
             Action::Deploy(deploy) => {
@@ -312,8 +294,9 @@ impl Reconciler {
                 Did::Other("pointed the previews at the idle colour")
             }
             Action::Switch(switch) => {
-                let (objects, overlay) = self.overlay(&switch.render).await?;
-                cluster.switch(subject, switch, &overlay, &objects).await?;
+                let objects = self.objects(&switch.render, Part::Live).await?;
+                let overlay = view.desired.overlay(&switch.render);
+                cluster.switch(subject, switch, overlay, &objects).await?;
                 Did::Switched { to: switch.to, revision: switch.record.revision.clone() }
             }
             Action::EndWatch { services, record } => {

@@ -58,7 +58,10 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
         }
     }
     let mut by_kind: HashMap<&str, Vec<(usize, &Gvk, &FieldSpec)>> = HashMap::new();
-    let all = config.name_reference.iter().flat_map(|reference| reference.referrers.iter().map(move |spec| (&reference.target, spec)));
+    let all = config
+        .name_reference
+        .iter()
+        .flat_map(|reference| reference.referrers.iter().map(move |spec| (&reference.target, spec)));
     for (order, (target, spec)) in all.enumerate() {
         by_kind.entry(spec.gvk.kind.as_str()).or_default().push((order, target, spec));
     }
@@ -72,7 +75,8 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
                 continue;
             }
             let role = if spec.path.ends_with("roleRef/name") { role_reference(resource) } else { None };
-            let referrer = Referrer { own, by_name: &by_name, target, role, binding_namespaces: binding_namespaces(resource) };
+            let referrer =
+                Referrer { own, by_name: &by_name, target, role, binding_namespaces: binding_namespaces(resource) };
             // The original compares with the referrer's present kind here, so a changed kind still finds its fields.
             let anywhere = FieldSpec { gvk: Gvk::default(), ..(*spec).clone() };
             with_value(resource, |object| anywhere.apply(object, Make::Nothing, &mut |value| referrer.set(value)))
@@ -95,7 +99,10 @@ fn binding_namespaces(resource: &Resource) -> Vec<String> {
         return Vec::new();
     }
     let subjects = resource.object.get("subjects").and_then(Value::as_array);
-    let accounts = subjects.into_iter().flatten().filter(|subject| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"));
+    let accounts = subjects
+        .into_iter()
+        .flatten()
+        .filter(|subject| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"));
     accounts.filter_map(|subject| subject.get("namespace")?.as_str().map(String::from)).collect()
 }
 
@@ -143,7 +150,8 @@ impl<'a> Referrer<'a> {
     /// The one object that is meant, if there is one. Several are fine if they have the same name (and namespace) now.
     fn select(&self, name: &str, within: Option<&str>, with_namespace: bool) -> Result<Option<&'a Candidate>, String> {
         let Some(named) = self.by_name.get(name) else { return Ok(None) };
-        let mut found: Vec<&Candidate> = named.iter().copied().filter(|c| c.was(self.target) && self.reaches(c)).collect();
+        let mut found: Vec<&Candidate> =
+            named.iter().copied().filter(|c| c.was(self.target) && self.reaches(c)).collect();
         if let Some(namespace) = within {
             found = in_namespace(self.by_name, &found, namespace);
         }
@@ -187,8 +195,8 @@ fn in_namespace<'a>(
     namespace: &str,
 ) -> Vec<&'a Candidate> {
     let began: Vec<&Candidate> = found.iter().copied().filter(|c| c.original_namespace == namespace).collect();
-    let any_began = !began.is_empty()
-        || by_name.values().flatten().any(|candidate| candidate.original_namespace == namespace);
+    let any_began =
+        !began.is_empty() || by_name.values().flatten().any(|candidate| candidate.original_namespace == namespace);
     if any_began {
         return began;
     }

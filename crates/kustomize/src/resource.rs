@@ -215,7 +215,8 @@ impl Resource {
 
     /// Remembers the present id before it changes.
     pub(crate) fn store_previous_id(&mut self) {
-        let previous = PreviousId { kind: self.kind().into(), name: self.name(), namespace: self.effective_namespace() };
+        let previous =
+            PreviousId { kind: self.kind().into(), name: self.name(), namespace: self.effective_namespace() };
         self.previous.push(previous);
     }
 

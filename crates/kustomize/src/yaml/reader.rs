@@ -47,7 +47,10 @@ fn split(text: &str) -> Result<Vec<&str>, YamlError> {
         if !tail.is_empty() && !tail.starts_with('#') {
             // Content on the separator's own line is YAML, but not to the original, which wants a separator alone.
             let line = 1 + text.get(..separator).map_or(0, newlines);
-            return Err(error_at(line, format!("`---{tail}` is no document separator; put the content on the next line")));
+            return Err(error_at(
+                line,
+                format!("`---{tail}` is no document separator; put the content on the next line"),
+            ));
         }
         parts.push(text.get(start..separator).unwrap_or(""));
         start = separator;
@@ -182,7 +185,9 @@ impl<'i> Reader<'i> {
                 let (value, nodes) = (anchor.value.clone(), anchor.nodes);
                 self.alias_nodes += nodes;
                 if self.alias_nodes > ALIAS_NODES_MAX {
-                    return Err(self.error(&span, format!("excessive aliasing: aliases add more than {ALIAS_NODES_MAX} nodes")));
+                    return Err(
+                        self.error(&span, format!("excessive aliasing: aliases add more than {ALIAS_NODES_MAX} nodes"))
+                    );
                 }
                 self.count(&span, nodes)?;
                 if depth + value_depth(&value) > DEPTH_MAX {
@@ -279,7 +284,9 @@ impl<'i> Reader<'i> {
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
-                ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => Ok(string()),
+                ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
+                    Ok(string())
+                }
             };
         };
         if tag.handle() != "tag:yaml.org,2002:" {
