@@ -13,8 +13,8 @@ use crate::vars;
 /// Objects with this annotation are for tools, not for the cluster.
 const LOCAL_CONFIG_KEY: &str = "config.kubernetes.io/local-config";
 
-/// The label that `managedByLabel` asks for, with the value of the version that is followed.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-v5.5.0");
+/// The label that `managedByLabel` asks for, with the value that kubectl writes.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-(devel)");
 
 impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn finish(&mut self, frame: &Frame, accumulated: Accumulated) -> Fallible<Vec<Resource>> {
@@ -27,8 +27,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let config = config.as_deref().unwrap_or_else(|| crate::config::Config::builtin_ref());
         add_hashes(&mut resources);
         names::fix_references(&mut resources, config).map_err(|reason| here(self, reason))?;
-        let unused =
-            vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|reason| here(self, reason))?;
+        let unused = vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|reason| here(self, reason))?;
         for name in unused {
             let message = format!("the variable `{name}` is never used");
             self.warnings.push(Warning { path: frame.path.clone(), line: 0, message });
@@ -57,13 +56,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             }
         }
         // Annotations that are an empty map vanish, as they do where the original keeps its own notes there.
-        if resource
-            .object
-            .get("metadata")
-            .and_then(|m| m.get("annotations"))
-            .and_then(|a| a.as_object())
-            .is_some_and(|a| a.is_empty())
-        {
+        if resource.object.get("metadata").and_then(|m| m.get("annotations")).and_then(|a| a.as_object()).is_some_and(|a| a.is_empty()) {
             resource.set_string_map("annotations", serde_json::Map::new());
         }
     }

@@ -39,11 +39,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         for (i, (position, config)) in configs.iter().enumerate() {
             if configs.iter().take(i).any(|(_, other)| other.id() == config.id()) {
-                return Err(self.fail(
-                    format!("two plug-in configurations have the same id: {}", config.id()),
-                    &frame.path,
-                    *position,
-                ));
+                return Err(self.fail(format!("two plug-in configurations have the same id: {}", config.id()), &frame.path, *position));
             }
             if config.api_version() != "builtin" {
                 let message = format!(
@@ -61,8 +57,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let made = self.generate_by(frame, &config);
             let mut made = made.map_err(|problem| self.fail(problem, &frame.path, position))?;
             self.annotate_generated_by(std::slice::from_mut(&mut made), &configured(&config));
-            absorb(&mut accumulated.resources, made, &mut None)
-                .map_err(|reason| self.fail(reason, &frame.path, position))?;
+            absorb(&mut accumulated.resources, made, &mut None).map_err(|reason| self.fail(reason, &frame.path, position))?;
         }
         Ok(())
     }
@@ -104,9 +99,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         };
         let path = config.origin.path.clone();
         let mut problems = Problems::new(&path);
-        let own = ["apiVersion", "kind", "metadata"];
-        let cursor = Cursor::new(&value, None);
-        let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &own, &mut problems);
+        let cursor = Cursor::lenient(&value, None);
+        let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &mut problems);
         first(problems)?;
         if generator.name.is_empty() {
             generator.name = config.name();
@@ -229,11 +223,7 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
         "" | "defaultOnly" => SubjectMode::DefaultOnly,
         "allServiceAccounts" => SubjectMode::AllServiceAccounts,
         "none" => SubjectMode::None,
-        other => {
-            return Err(format!(
-                "`setRoleBindingSubjects` is `{other}`; it must be defaultOnly, allServiceAccounts or none"
-            ));
-        }
+        other => return Err(format!("`setRoleBindingSubjects` is `{other}`; it must be defaultOnly, allServiceAccounts or none")),
     };
     let transformer = Namespace {
         namespace: config.namespace(),
@@ -250,7 +240,7 @@ fn iam_policy(value: &Value, config: &Resource) -> Result<Resource, Problem> {
     if text("/cloud") != "gke" {
         return Err(format!("the cloud `{}` is not supported; `gke` is", text("/cloud")).into());
     }
-    let account = format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/projectId"));
+    let account = format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
     let mut object = serde_json::Map::new();
     object.insert("apiVersion".into(), "v1".into());
     object.insert("kind".into(), "ServiceAccount".into());
@@ -289,28 +279,11 @@ impl Settings {
         let mut s = Settings::default();
         let mut problems = Problems::new(path);
         let known = [
-            "annotations",
-            "labels",
-            "fieldSpecs",
-            "prefix",
-            "suffix",
-            "replica",
-            "imageTag",
-            "unsetOnly",
-            "setRoleBindingSubjects",
-            "value",
-            "targets",
-            "targetFilePath",
-            "path",
-            "patch",
-            "target",
-            "options",
-            "jsonOp",
-            "paths",
-            "patches",
-            "replacements",
+            "annotations", "labels", "fieldSpecs", "prefix", "suffix", "replica", "imageTag", "unsetOnly",
+            "setRoleBindingSubjects", "value", "targets", "targetFilePath", "path", "patch", "target", "options", "jsonOp",
+            "paths", "patches", "replacements",
         ];
-        Cursor::new(value, None).known_fields("the configuration", &known, &mut problems, |name, c, p| match name {
+        Cursor::lenient(value, None).fields("the configuration", &known, &mut problems, |name, c, p| match name {
             "annotations" => s.annotations = c.string_map(name, p),
             "labels" => s.labels = c.string_map(name, p),
             "fieldSpecs" => (s.fields, s.has_fields) = (parts::field_specs(c, name, p), true),
@@ -343,7 +316,7 @@ impl Settings {
 fn value_target(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> ValueTarget {
     let mut target = ValueTarget { selector: None::<Selector>, field_path: String::new(), path_position: 0 };
     let known = ["selector", "fieldPath", "filePathPosition"];
-    cursor.known_fields("a target", &known, problems, |name, c, p| match name {
+    cursor.fields("a target", &known, problems, |name, c, p| match name {
         "selector" => target.selector = Some(parts::selector(c, "`selector`", p)),
         "fieldPath" => target.field_path = c.string(name, p),
         _ => match usize::try_from(c.integer(name, p)) {

@@ -1,8 +1,8 @@
 //! What a kustomization file says, as types.
 
 pub(crate) mod decode;
-mod parse;
 pub(crate) mod parts;
+mod parse;
 
 use std::collections::BTreeMap;
 

@@ -74,8 +74,7 @@ const POD_STATUS: Def = Def { fields: &[("conditions", leaves(&["type"])), ("pod
 const POD: Def = Def { fields: &[("metadata", to(&META)), ("spec", to(&POD_SPEC)), ("status", to(&POD_STATUS))] };
 const POD_TEMPLATE_OBJECT: Def = Def { fields: &[("metadata", to(&META)), ("template", to(&POD_TEMPLATE))] };
 const SERVICE_SPEC: Def = Def { fields: &[("ports", leaves(&["port", "protocol"]))] };
-const SERVICE: Def =
-    Def { fields: &[("metadata", to(&META)), ("spec", to(&SERVICE_SPEC)), ("status", to(&CONDITIONS))] };
+const SERVICE: Def = Def { fields: &[("metadata", to(&META)), ("spec", to(&SERVICE_SPEC)), ("status", to(&CONDITIONS))] };
 const SERVICE_ACCOUNT: Def = Def { fields: &[("metadata", to(&META)), ("secrets", leaves(&["name"]))] };
 const NODE_SPEC: Def = Def { fields: &[("podCIDRs", leaves(&[]))] };
 const NODE_STATUS: Def = Def { fields: &[("addresses", leaves(&["type"])), ("conditions", leaves(&["type"]))] };
@@ -140,12 +139,7 @@ const KINDS: &[(&str, &str, &Def, bool)] = &[
     ("node.k8s.io/v1 node.k8s.io/v1beta1", "RuntimeClass", &ANY_OBJECT, CLUSTER),
     ("policy/v1 policy/v1beta1", "PodDisruptionBudget", &WITH_CONDITIONS, NAMESPACED),
     ("policy/v1beta1", "PodSecurityPolicy", &ANY_OBJECT, CLUSTER),
-    (
-        "rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1",
-        "ClusterRole ClusterRoleBinding",
-        &ANY_OBJECT,
-        CLUSTER,
-    ),
+    ("rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1", "ClusterRole ClusterRoleBinding", &ANY_OBJECT, CLUSTER),
     ("rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1", "Role RoleBinding", &ANY_OBJECT, NAMESPACED),
     ("scheduling.k8s.io/v1 scheduling.k8s.io/v1beta1", "PriorityClass", &ANY_OBJECT, CLUSTER),
     ("storage.k8s.io/v1 storage.k8s.io/v1beta1", "CSIDriver StorageClass VolumeAttachment", &ANY_OBJECT, CLUSTER),
@@ -165,6 +159,22 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<(&'static str, Known)>>> = Lazy
     }
     table
 });
+
+/// The built-in types that schemas of others refer to by the name of their definition.
+pub(super) fn definition(name: &str) -> Option<&'static Def> {
+    Some(match name.strip_prefix("io.k8s.")? {
+        "api.core.v1.PodTemplateSpec" => &POD_TEMPLATE,
+        "api.core.v1.PodSpec" => &POD_SPEC,
+        "api.core.v1.Container" => &CONTAINER,
+        "api.core.v1.EphemeralContainer" => &EPHEMERAL_CONTAINER,
+        "api.core.v1.Volume" => &VOLUME,
+        "api.core.v1.ServiceSpec" => &SERVICE_SPEC,
+        "api.batch.v1.JobSpec" | "api.apps.v1.DeploymentSpec" | "api.apps.v1.StatefulSetSpec" => &TEMPLATED,
+        "api.batch.v1.JobTemplateSpec" | "api.batch.v1beta1.JobTemplateSpec" => &JOB_TEMPLATE,
+        "apimachinery.pkg.apis.meta.v1.ObjectMeta" => &META,
+        _ => return None,
+    })
+}
 
 pub(super) fn find(api_version: &str, kind: &str) -> Option<&'static Known> {
     TABLE.get(kind)?.iter().find(|(known, _)| *known == api_version).map(|(_, known)| known)

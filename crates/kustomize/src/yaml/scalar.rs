@@ -134,11 +134,7 @@ fn is_float(text: &str) -> bool {
 pub(crate) fn number_from_f64(float: f64) -> Number {
     const INTEGERS_BELOW: f64 = 18_446_744_073_709_551_616.0;
     if float.fract() == 0.0 && float.abs() < INTEGERS_BELOW {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the range was checked, the fraction is zero"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked, the fraction is zero")]
         if float >= 0.0 {
             return Number::from(float as u64);
         } else if float >= -9_223_372_036_854_775_808.0 {
@@ -182,13 +178,7 @@ pub(super) fn timestamp(text: &str) -> Option<String> {
         fraction = after.get(..count.min(9))?.trim_end_matches('0');
         rest = after.get(count..)?;
     }
-    let zone = if zoned {
-        zone(rest)?
-    } else if rest.is_empty() {
-        "Z"
-    } else {
-        return None;
-    };
+    let zone = if zoned { zone(rest)? } else if rest.is_empty() { "Z" } else { return None };
     let dot = if fraction.is_empty() { "" } else { "." };
     Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"))
 }
