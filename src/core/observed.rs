@@ -164,6 +164,8 @@ pub struct CheckKey {
     pub policy: Digest,
     /// The Service that is asked.
     pub service: String,
+    /// Whether it goes on after a pass: through the live address, until the watch is over.
+    pub repeat: bool,
 }
 
 /// A check that runs or has run.

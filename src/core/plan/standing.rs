@@ -250,7 +250,7 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
         if !settled {
             return endpoints_wait(view, colour, service);
         }
-        let key = check_key(view, check, colour, revision, service);
+        let key = check_key(view, check, colour, revision, (service, via));
         match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
             None => todo.push(key),
             Some(CheckOutcome::Running) => running.push(check.name.clone()),
@@ -275,7 +275,7 @@ pub(super) fn check_key(
     check: &Check,
     colour: Colour,
     revision: &CommitId,
-    service: String,
+    (service, via): (String, Via),
 ) -> CheckKey {
     CheckKey {
         check: check.name.clone(),
@@ -285,6 +285,7 @@ pub(super) fn check_key(
         pods: view.state(colour).pod_identities(),
         policy: view.policy.digest(),
         service,
+        repeat: via == Via::Live,
     }
 }
 

@@ -376,7 +376,7 @@ mod tests {
             ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
             ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),
             ("spec:\n  retire: later\n", vec![(4, "retire: later")]),
-            ("spec: [\n", vec![(4, "")]),
+            ("spec: [\n", vec![(3, "mapping")]),
         ] {
             let mut problems = parse(&format!("{HEAD}{body}")).expect_err(body);
             problems.sort_by_key(|problem| problem.line);

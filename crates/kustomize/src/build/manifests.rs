@@ -1,0 +1,116 @@
+//! Reads files of resources.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Position, Problem};
+use crate::patch::apply::origin;
+use crate::resource::Resource;
+use crate::yaml;
+
+/// The objects of a file; lists are expanded. `path` is for messages.
+pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
+    let documents = yaml::resources(text).map_err(|error| {
+        let position = Position { line: error.line, column: error.column };
+        Problem::at(path, position, format!("broken YAML: {}", error.message))
+    })?;
+    // A lone `List` may hold anything; otherwise lists go to the end, one level at a time, as in the original.
+    let mut queue: Vec<(Value, usize)> = documents.into_iter().map(|d| (d.value, d.line)).collect();
+    if let [(only, line)] = queue.as_mut_slice()
+        && matches!(only.get("kind").and_then(Value::as_str), Some("List" | "ResourceList"))
+        && let Some(items) = only.get_mut("items").filter(|items| items.is_array())
+    {
+        let (items, line) = (items.take(), *line);
+        queue = into_items(items).into_iter().map(|item| (item, line)).collect();
+    }
+    let mut resources = Vec::new();
+    let mut next = Vec::new();
+    while !queue.is_empty() {
+        for (value, line) in queue {
+            let at = Position { line, column: 0 };
+            if is_empty(&value) {
+                continue;
+            }
+            let object = check(value).map_err(|message| Problem::at(path, at, message))?;
+            let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+            match object.get("items") {
+                Some(Value::Null) if is_list => {}
+                Some(Value::Array(_)) if is_list => {
+                    let items = object.into_iter().find(|(key, _)| key == "items").map(|(_, items)| items);
+                    next.extend(items.map(into_items).unwrap_or_default().into_iter().map(|item| (item, line)));
+                }
+                Some(_) if is_list => return Err(Problem::at(path, at, "`items` of a list must be a list")),
+                Some(_) | None => resources.push(Resource::new(object, origin(path, line))),
+            }
+        }
+        queue = std::mem::take(&mut next);
+    }
+    Ok(resources)
+}
+
+fn into_items(items: Value) -> Vec<Value> {
+    match items {
+        Value::Array(items) => items,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// An object needs a kind and a name; lists need a kind.
+fn check(value: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(object) = value else {
+        return Err("a resource must be a map with `apiVersion`, `kind` and `metadata`".into());
+    };
+    let kind = match object.get("kind") {
+        Some(Value::String(kind)) if !kind.is_empty() => kind,
+        Some(Value::Null) | None => return Err("the resource has no `kind`".into()),
+        Some(_) => return Err("`kind` must be a string that is not empty".into()),
+    };
+    if object.get("apiVersion").is_some_and(|version| !version.is_string()) {
+        return Err("`apiVersion` must be a string".into());
+    }
+    let metadata = object.get("metadata");
+    if metadata.is_some_and(|metadata| !metadata.is_object() && !metadata.is_null()) {
+        return Err("`metadata` must be a map".into());
+    }
+    let field = |name: &str| metadata.and_then(|metadata| metadata.get(name)).filter(|value| !value.is_null());
+    for name in ["name", "namespace"] {
+        if field(name).is_some_and(|value| value.is_object() || value.is_array()) {
+            return Err(format!("`metadata.{name}` must be a string"));
+        }
+    }
+    for name in ["labels", "annotations"] {
+        if let Some(map) = field(name) {
+            let map = map.as_object().ok_or_else(|| format!("`metadata.{name}` must be a map"))?;
+            if let Some((key, _)) = map.iter().find(|(_, value)| value.is_object() || value.is_array()) {
+                return Err(format!("`metadata.{name}.{key}` must be a string"));
+            }
+        }
+    }
+    let named = field("name").is_some_and(|name| name.as_str() != Some(""));
+    if !named && !kind.ends_with("List") {
+        let hint = if field("generateName").is_some() { "; `generateName` is not enough" } else { "" };
+        return Err(format!("the {kind} has no `metadata.name`{hint}"));
+    }
+    let found = object.iter().find_map(|(key, value)| null_in_list(value, key));
+    if let Some(path) = found {
+        return Err(format!("empty item at `{path}`"));
+    }
+    Ok(object)
+}
+
+/// Where a list holds null, if one does. The path is only put together when it is found.
+fn null_in_list(value: &Value, name: &str) -> Option<String> {
+    match value {
+        Value::Object(map) => {
+            map.iter().find_map(|(key, value)| null_in_list(value, key)).map(|rest| format!("{name}.{rest}"))
+        }
+        Value::Array(items) => items.iter().enumerate().find_map(|(i, item)| {
+            let name = || format!("{name}[{i}]");
+            if item.is_null() { Some(name()) } else { null_in_list(item, "").map(|rest| format!("{}{rest}", name())) }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}

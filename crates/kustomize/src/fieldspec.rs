@@ -1,0 +1,139 @@
+//! A place in objects of a kind, such as `spec/template/metadata/labels` in Deployments, and how to reach it.
+
+use serde_json::{Map, Value};
+
+use crate::resource::Gvk;
+
+/// Which field of which kinds, and whether to make it where it is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct FieldSpec {
+    /// Empty parts allow anything.
+    pub(crate) gvk: Gvk,
+    /// Segments separated by `/`; `\/` stands for a slash, a trailing `[]` asks for a list.
+    pub(crate) path: String,
+    pub(crate) create: bool,
+}
+
+/// What is made at the end of a path that is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Make {
+    Nothing,
+    Map,
+    Scalar,
+}
+
+impl FieldSpec {
+    pub(crate) fn new(group: &str, version: &str, kind: &str, path: &str, create: bool) -> Self {
+        Self { gvk: Gvk { group: group.into(), version: version.into(), kind: kind.into() }, path: path.into(), create }
+    }
+
+    /// Calls `set` for every value at this place of the object.
+    pub(crate) fn apply(
+        &self,
+        object: &mut Value,
+        make: Make,
+        set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let segments = split_path(&self.path, '/');
+        let make = if self.create { make } else { Make::Nothing };
+        walk(object, &segments, make, set).map_err(|reason| format!("at `{}`: {reason}", self.path))
+    }
+}
+
+fn walk(
+    value: &mut Value,
+    path: &[String],
+    make: Make,
+    set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
+) -> Result<(), String> {
+    let Some((segment, rest)) = path.split_first() else { return set(value) };
+    match value {
+        Value::Null => Ok(()),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, path, make, set)),
+        Value::Object(map) => {
+            let (field, is_list) = match segment.strip_suffix("[]") {
+                Some(field) => (field, true),
+                None => (segment.as_str(), false),
+            };
+            if field.is_empty() {
+                return Err("a field name is empty".into());
+            }
+            if make != Make::Nothing && !is_list {
+                let entry = map.entry(field).or_insert(Value::Null);
+                if entry.is_null() {
+                    *entry = match (rest.is_empty(), make) {
+                        (true, Make::Scalar) => Value::String(String::new()),
+                        (true, Make::Map | Make::Nothing) | (false, _) => Value::Object(Map::new()),
+                    };
+                }
+            }
+            match map.get_mut(field) {
+                Some(next) if !next.is_null() => walk(next, rest, make, set),
+                Some(_) | None => Ok(()),
+            }
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),
+    }
+}
+
+/// Splits a path at a delimiter that a backslash can protect. A leading delimiter does not count.
+pub(crate) fn split_path(path: &str, delimiter: char) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let path = path.strip_prefix(delimiter).unwrap_or(path);
+    for part in path.split(delimiter) {
+        match parts.last_mut() {
+            Some(last) if last.ends_with('\\') => {
+                last.pop();
+                last.push(delimiter);
+                last.push_str(part);
+            }
+            _ => parts.push(part.to_string()),
+        }
+    }
+    parts
+}
+
+/// Adds a place to a list unless one of the list covers it; the two must agree whether to create it.
+pub(crate) fn merge_one(list: &mut Vec<FieldSpec>, spec: FieldSpec) -> Result<(), String> {
+    match list.iter().find(|known| known.gvk.is_selected_by(&spec.gvk) && known.path == spec.path) {
+        Some(known) if known.create != spec.create => {
+            Err(format!("conflicting field specifications for `{}`: `create` differs", spec.path))
+        }
+        Some(_) => Ok(()),
+        None => {
+            list.push(spec);
+            Ok(())
+        }
+    }
+}
+
+/// Adds many places, see [`merge_one`].
+pub(crate) fn merge_all(list: &mut Vec<FieldSpec>, specs: &[FieldSpec]) -> Result<(), String> {
+    specs.iter().try_for_each(|spec| merge_one(list, spec.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn slashes_can_be_protected() {
+        assert_eq!(split_path(r"metadata/annotations/a.b\/c", '/'), ["metadata", "annotations", "a.b/c"]);
+        assert_eq!(split_path("/a/b", '/'), ["a", "b"]);
+    }
+
+    #[test]
+    fn values_are_found_made_or_left() {
+        let mut object = json!({"spec": {"items": [{"a": 1}, {"b": 2}], "n": null}});
+        let set = |v: &mut Value| {
+            *v = json!("x");
+            Ok(())
+        };
+        let at = |path: &str, create: bool| FieldSpec { path: path.into(), create, ..FieldSpec::default() };
+        at("spec/items/a", false).apply(&mut object, Make::Scalar, &mut set.clone()).expect("found");
+        at("spec/n/m", true).apply(&mut object, Make::Scalar, &mut set.clone()).expect("made");
+        at("spec/z", false).apply(&mut object, Make::Scalar, &mut set.clone()).expect("left");
+        assert_eq!(object, json!({"spec": {"items": [{"a": "x"}, {"b": 2}], "n": {"m": "x"}}}));
+    }
+}

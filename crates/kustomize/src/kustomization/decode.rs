@@ -1,0 +1,185 @@
+//! Typed reading of configuration: unknown fields and wrong types are collected with their places, not raised one by one.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::error::{Position, Problem, did_you_mean};
+use crate::yaml::Node;
+
+/// A value with its place.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    pub(crate) value: &'a Value,
+    node: Option<&'a Node>,
+    pub(crate) position: Position,
+}
+
+/// Problems of one file.
+pub(crate) struct Problems<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) list: Vec<Problem>,
+}
+
+impl<'a> Problems<'a> {
+    pub(crate) fn new(path: &'a str) -> Self {
+        Self { path, list: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, position: Position, message: impl Into<String>) {
+        self.list.push(Problem::at(self.path, position, message));
+    }
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(value: &'a Value, node: Option<&'a Node>) -> Self {
+        Self { value, node, position: node.map_or_else(Position::default, |node| node.span.position) }
+    }
+
+    fn child(self, value: &'a Value, node: Option<&'a Node>, position: Option<Position>) -> Self {
+        let position = position.or(node.map(|node| node.span.position)).unwrap_or(self.position);
+        Self { value, node, position }
+    }
+
+    /// Calls `on` for each field that is there, under its right name. Names are compared without regard to case, like the
+    /// original does; null counts as absent. Unknown fields are problems.
+    pub(crate) fn fields(
+        self,
+        what: &str,
+        known: &[&'static str],
+        problems: &mut Problems<'_>,
+        on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
+    ) {
+        self.each_field(what, known, true, problems, on);
+    }
+
+    /// The same, but unknown fields are left alone.
+    pub(crate) fn known_fields(
+        self,
+        what: &str,
+        known: &[&'static str],
+        problems: &mut Problems<'_>,
+        on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
+    ) {
+        self.each_field(what, known, false, problems, on);
+    }
+
+    fn each_field(
+        self,
+        what: &str,
+        known: &[&'static str],
+        strict: bool,
+        problems: &mut Problems<'_>,
+        mut on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
+    ) {
+        let Some(map) = self.value.as_object() else {
+            return problems.add(self.position, format!("{what} must be a map, not {}", kind_of(self.value)));
+        };
+        for (key, value) in map {
+            let entry = self.node.and_then(|node| node.entry(key));
+            let position = entry.map_or(self.position, |entry| entry.key_span.position);
+            let exact = known.iter().find(|name| *name == key);
+            let name = exact.or_else(|| known.iter().find(|name| name.eq_ignore_ascii_case(key)));
+            match name {
+                Some(_) if value.is_null() => {}
+                Some(name) => {
+                    let node = entry.map(|entry| &entry.value);
+                    let child = self.child(value, node, Some(position));
+                    on(name, child, problems);
+                }
+                None if !strict => {}
+                None => {
+                    let hint = did_you_mean(key, known.iter().copied()).map_or_else(
+                        || "remove it, or check the spelling".to_string(),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    problems.add(position, format!("unknown field `{key}` in {what}; {hint}"));
+                }
+            }
+        }
+    }
+
+    fn wrong(self, name: &str, wanted: &str, problems: &mut Problems<'_>) {
+        let hint = match self.value {
+            Value::Bool(_) | Value::Number(_) if wanted == "a string" => "; put it in quotes",
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => "",
+        };
+        problems.add(self.position, format!("`{name}` must be {wanted}, not {}{hint}", kind_of(self.value)));
+    }
+
+    pub(crate) fn string(self, name: &str, problems: &mut Problems<'_>) -> String {
+        match self.value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                self.wrong(name, "a string", problems);
+                String::new()
+            }
+        }
+    }
+
+    pub(crate) fn bool(self, name: &str, problems: &mut Problems<'_>) -> bool {
+        self.value.as_bool().unwrap_or_else(|| {
+            self.wrong(name, "true or false", problems);
+            false
+        })
+    }
+
+    pub(crate) fn integer(self, name: &str, problems: &mut Problems<'_>) -> i64 {
+        self.value.as_i64().unwrap_or_else(|| {
+            self.wrong(name, "an integer", problems);
+            0
+        })
+    }
+
+    /// The elements of a list, each with its place.
+    pub(crate) fn items(self, name: &str, problems: &mut Problems<'_>) -> Vec<Cursor<'a>> {
+        let Some(items) = self.value.as_array() else {
+            self.wrong(name, "a list", problems);
+            return Vec::new();
+        };
+        let at = |(i, value)| self.child(value, self.node.and_then(|node| node.at(i)), None);
+        items.iter().enumerate().map(at).collect()
+    }
+
+    pub(crate) fn strings(self, name: &str, problems: &mut Problems<'_>) -> Vec<String> {
+        self.items(name, problems).into_iter().map(|item| item.string(name, problems)).collect()
+    }
+
+    pub(crate) fn placed_strings(self, name: &str, problems: &mut Problems<'_>) -> Vec<Placed<String>> {
+        let items = self.items(name, problems);
+        items.into_iter().map(|item| Placed { position: item.position, value: item.string(name, problems) }).collect()
+    }
+
+    pub(crate) fn string_map(self, name: &str, problems: &mut Problems<'_>) -> BTreeMap<String, String> {
+        let Some(map) = self.value.as_object() else {
+            self.wrong(name, "a map", problems);
+            return BTreeMap::new();
+        };
+        let mut out = BTreeMap::new();
+        for (key, value) in map {
+            let entry = self.node.and_then(|node| node.entry(key));
+            let child = self.child(value, entry.map(|entry| &entry.value), None);
+            out.insert(key.clone(), child.string(&format!("{name}.{key}"), problems));
+        }
+        out
+    }
+}
+
+/// Something with its place in the kustomization file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Placed<T> {
+    pub(crate) position: Position,
+    pub(crate) value: T,
+}
+
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}

@@ -1,0 +1,78 @@
+//! The order of the output.
+
+use crate::kustomization::SortOptions;
+use crate::resource::Resource;
+
+const FIRST: [&str; 22] = [
+    "Namespace",
+    "ResourceQuota",
+    "StorageClass",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "PodSecurityPolicy",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Endpoints",
+    "Service",
+    "LimitRange",
+    "PriorityClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+];
+const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+/// How the output is ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As accumulated.
+    Fifo,
+    /// By kind: some first, some last.
+    Legacy { first: Vec<String>, last: Vec<String> },
+}
+
+impl Order {
+    pub(crate) fn new(options: Option<&SortOptions>) -> Result<Self, String> {
+        let own = |kinds: &[&str]| kinds.iter().map(ToString::to_string).collect();
+        let default = || Order::Legacy { first: own(&FIRST), last: own(&LAST) };
+        let Some(options) = options else { return Ok(default()) };
+        match (options.order.as_str(), &options.legacy) {
+            ("legacy", None) => Ok(default()),
+            ("legacy", Some((first, last))) => Ok(Order::Legacy { first: first.clone(), last: last.clone() }),
+            ("fifo", None) => Ok(Order::Fifo),
+            (other, Some(_)) => Err(format!("`legacySortOptions` is set, but the order is `{other}`, not `legacy`")),
+            (other, None) => Err(format!("`sortOptions.order` is `{other}`; it must be `fifo` or `legacy`")),
+        }
+    }
+}
+
+/// Sorts the resources.
+pub(crate) fn sort(resources: &mut [Resource], order: &Order) {
+    let Order::Legacy { first, last } = order else { return };
+    let rank = |kind: &str| -> isize {
+        let place = |list: &[String]| list.iter().rposition(|known| known == kind).and_then(|i| isize::try_from(i).ok());
+        let count = isize::try_from(first.len()).unwrap_or(isize::MAX);
+        place(last).map(|i| i + 1).or_else(|| place(first).map(|i| i - count)).unwrap_or(0)
+    };
+    resources.sort_by_cached_key(|resource| {
+        let gvk = resource.gvk();
+        let or = |text: &str, none: &str| if text.is_empty() { none.to_string() } else { text.to_string() };
+        let by_kind = [or(&gvk.group, "~G"), or(&gvk.version, "~V"), or(&gvk.kind, "~K")].join("_");
+        // Namespaces of the core group come before those of others, every other kind after.
+        let by_kind = if gvk.kind == "Namespace" && gvk.group.is_empty() { String::new() } else { by_kind };
+        let by_name = [
+            or(&gvk.kind, "[noKind]") + "." + &or(&gvk.version, "[noVer]") + "." + &or(&gvk.group, "[noGrp]"),
+            or(&resource.namespace(), "~X"),
+            or(&resource.name(), "~N"),
+        ]
+        .join("|");
+        (rank(&gvk.kind), by_kind, by_name)
+    });
+}

@@ -1,0 +1,169 @@
+//! Finds out what a patch's text is, and applies it to the objects it is for.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::{json6902, strategic, target::Target};
+use crate::resource::{Id, Origin, Resource};
+use crate::schema::{self, CustomSchema};
+use crate::build::manifests;
+use crate::transform::describe;
+
+/// A patch that was read.
+pub(crate) enum Patch {
+    Strategic(Vec<Resource>),
+    Json(Vec<json6902::Operation>),
+}
+
+/// What a strategic merge may change besides the fields.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Allowed {
+    pub(crate) name_change: bool,
+    pub(crate) kind_change: bool,
+}
+
+/// Reads a patch of either kind.
+pub(crate) fn read(text: &str, origin: &str) -> Result<Patch, String> {
+    let strategic = manifests::read(text, origin);
+    let json = json6902::parse(text);
+    match (strategic, json) {
+        (Ok(patches), Err(_)) if !patches.is_empty() => Ok(Patch::Strategic(patches)),
+        (Err(_), Ok(operations)) => Ok(Patch::Json(operations)),
+        (Ok(_), _) => Err("the patch is empty".into()),
+        (Err(strategic), Err(json)) => Err(format!(
+            "neither a strategic merge patch ({}) nor a JSON patch ({json})",
+            strategic.message
+        )),
+    }
+}
+
+/// Every object by each id it has or had.
+pub(crate) struct Index(HashMap<Id, Vec<usize>>);
+
+impl Index {
+    pub(crate) fn new(resources: &[Resource]) -> Self {
+        let mut index: HashMap<Id, Vec<usize>> = HashMap::with_capacity(resources.len());
+        for (i, resource) in resources.iter().enumerate().filter(|(_, resource)| !resource.is_deleted()) {
+            for id in resource.all_ids() {
+                let places = index.entry(id).or_default();
+                if places.last() != Some(&i) {
+                    places.push(i);
+                }
+            }
+        }
+        Self(index)
+    }
+
+    /// Adds an object at the end.
+    pub(crate) fn insert(&mut self, place: usize, resource: &Resource) {
+        for id in resource.all_ids() {
+            self.0.entry(id).or_default().push(place);
+        }
+    }
+
+    /// The objects that have or had this id.
+    pub(crate) fn find(&self, id: &Id) -> &[usize] {
+        self.0.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Applies strategic merges to the one object that each names.
+pub(crate) fn merge_into_named(
+    resources: &mut [Resource],
+    patches: &[Resource],
+    allowed: Allowed,
+    custom: Option<&CustomSchema>,
+    index: &mut Option<Index>,
+) -> Result<(), String> {
+    for patch in patches {
+        let id = patch.original_id();
+        let known = index.get_or_insert_with(|| Index::new(resources));
+        let place = match known.find(&id) {
+            [one] => *one,
+            [] => return Err(format!("no resource matches the patch for {id}; check its apiVersion, kind, name and namespace, or give the patch a `target`")),
+            several => return Err(format!("{} resources match the patch for {id}; give the patch a `target`", several.len())),
+        };
+        let Some(resource) = resources.get_mut(place) else { continue };
+        merge_one(resource, &patch.object, allowed, custom)?;
+        if resource.is_deleted() || allowed.name_change || allowed.kind_change {
+            *index = None;
+        }
+    }
+    Ok(())
+}
+
+/// Applies a patch to every object that a target selects.
+pub(crate) fn apply_to_target(
+    resources: &mut [Resource],
+    patch: &Patch,
+    target: &Target,
+    allowed: Allowed,
+    custom: Option<&CustomSchema>,
+) -> Result<(), String> {
+    for resource in resources.iter_mut().filter(|resource| !resource.is_deleted() && target.matches(resource)) {
+        match patch {
+            Patch::Json(operations) => {
+                resource.store_previous_id();
+                apply_json(resource, operations)?;
+            }
+            Patch::Strategic(patches) => {
+                let [patch] = patches.as_slice() else {
+                    return Err("a patch with a `target` must hold one document only".into());
+                };
+                let mut patch = patch.object.clone();
+                patch.insert("apiVersion".into(), resource.api_version().into());
+                merge_one(resource, &patch, allowed, custom)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn apply_json(resource: &mut Resource, operations: &[json6902::Operation]) -> Result<(), String> {
+    let object = std::mem::take(&mut resource.object);
+    let before = object.clone();
+    match json6902::apply(object, operations) {
+        Ok(object) => {
+            resource.object = object;
+            Ok(())
+        }
+        Err(reason) => {
+            resource.object = before;
+            Err(describe(resource, &reason))
+        }
+    }
+}
+
+/// Kind, name and namespace stay unless the patch may change them.
+pub(crate) fn merge_one(
+    resource: &mut Resource,
+    patch: &Map<String, Value>,
+    allowed: Allowed,
+    custom: Option<&CustomSchema>,
+) -> Result<(), String> {
+    if allowed.name_change || allowed.kind_change {
+        resource.store_previous_id();
+    }
+    let (kind, name, namespace) = (resource.kind().to_string(), resource.object.get("metadata").and_then(|m| m.get("name")).cloned(), resource.namespace());
+    let shown = resource.id();
+    let ty = schema::type_of(custom, resource.api_version(), &kind);
+    let object = std::mem::take(&mut resource.object);
+    let merged = strategic::merge_object(object, &Value::Object(patch.clone()), ty)
+        .map_err(|reason| format!("{shown}: {reason}"))?;
+    let Some(object) = merged.filter(|object| !object.is_empty()) else { return Ok(()) };
+    resource.object = object;
+    if !allowed.kind_change {
+        resource.object.insert("kind".into(), kind.into());
+    }
+    if let (false, Some(name)) = (allowed.name_change, name) {
+        resource.edit_metadata(|metadata| metadata.insert("name".into(), name));
+    }
+    resource.set_namespace(&namespace);
+    Ok(())
+}
+
+/// The origin of a patch, for messages.
+pub(crate) fn origin(path: &str, line: usize) -> Origin {
+    Origin { path: path.into(), line }
+}

@@ -1,0 +1,252 @@
+//! JSON patches in the dialect of the original: `replace` makes what is missing, index -1 appends, and the first segment of
+//! a path without a leading slash is lost.
+
+use serde_json::{Map, Value};
+
+use crate::limits::{DEPTH_MAX, PATCH_COPY_NODES_MAX};
+use crate::yaml::{self, number_from_f64, value_depth};
+
+/// One operation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Operation {
+    op: String,
+    path: Option<String>,
+    from: Option<String>,
+    value: Option<Value>,
+}
+
+/// Reads a patch: JSON if it begins with `[`, YAML 1.1 otherwise.
+pub(crate) fn parse(text: &str) -> Result<Vec<Operation>, String> {
+    let value = if text.starts_with('[') {
+        let mut value = serde_json::from_str(text)
+            .map_err(|error| format!("a patch that begins with `[` must be JSON: {error}"))?;
+        settle_numbers(&mut value);
+        value
+    } else {
+        let documents = yaml::strict(text).map_err(|error| error.to_string())?;
+        documents.into_iter().next().map_or(Value::Null, |document| document.value)
+    };
+    let Value::Array(items) = value else { return Err("a JSON patch is a list of operations".into()) };
+    items.into_iter().map(operation).collect()
+}
+
+fn operation(item: Value) -> Result<Operation, String> {
+    let Value::Object(mut fields) = item else { return Err("each operation of a JSON patch is a map".into()) };
+    let mut text = |field: &str| match fields.remove(field) {
+        Some(Value::String(text)) => Ok(Some(text)),
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => Err(format!("`{field}` of an operation must be a string")),
+    };
+    let (op, path, from) = (text("op")?, text("path")?, text("from")?);
+    Ok(Operation { op: op.unwrap_or_default(), path, from, value: fields.remove("value") })
+}
+
+/// Floats without a fraction are integers, as in YAML.
+fn settle_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(float) = number.as_f64() {
+                *number = number_from_f64(float);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(map) => map.values_mut().for_each(settle_numbers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Applies the operations in order.
+pub(crate) fn apply(object: Map<String, Value>, operations: &[Operation]) -> Result<Map<String, Value>, String> {
+    let mut root = Value::Object(object);
+    let mut copied = 0;
+    for operation in operations {
+        let path = operation.path.as_deref().ok_or("an operation has no `path`")?;
+        run(&mut root, operation, path, &mut copied)
+            .map_err(|why| format!("operation `{}` at `{path}` does not apply: {why}", operation.op))?;
+    }
+    if value_depth_exceeds(&root) {
+        return Err(format!("the patched object is nested more than {DEPTH_MAX} deep"));
+    }
+    match root {
+        Value::Object(map) => Ok(map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err("the patched object is no map any more".into())
+        }
+    }
+}
+
+/// Depth is checked after every operation that nests, so this never recurses far.
+fn value_depth_exceeds(value: &Value) -> bool {
+    value_depth(value) > DEPTH_MAX
+}
+
+fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize) -> Result<(), String> {
+    let value = || operation.value.clone().unwrap_or(Value::Null);
+    match operation.op.as_str() {
+        "add" => add(find(root, path)?, value()),
+        "remove" => remove(find(root, path)?).map(drop),
+        "replace" => replace(find(root, path)?, value()),
+        "test" => {
+            let (container, key) = find(root, path)?;
+            let found = get(container, &key)?.unwrap_or(&Value::Null);
+            if *found == value() { Ok(()) } else { Err(format!("the value there is {}", short(found))) }
+        }
+        "move" | "copy" => {
+            let from = operation.from.as_deref().ok_or("it has no `from`")?;
+            let moved = if operation.op == "move" {
+                remove(find(root, from)?)?
+            } else {
+                let (container, key) = find(root, from)?;
+                let found = get(container, &key)?.ok_or("`from` leads nowhere")?;
+                *copied += nodes(found);
+                if *copied > PATCH_COPY_NODES_MAX {
+                    return Err(format!("the patch copies more than {PATCH_COPY_NODES_MAX} nodes"));
+                }
+                found.clone()
+            };
+            add(find(root, path)?, moved)?;
+            if value_depth_exceeds(root) {
+                return Err(format!("the object would be nested more than {DEPTH_MAX} deep"));
+            }
+            Ok(())
+        }
+        other => Err(format!("`{other}` is no operation; it is add, remove, replace, move, copy or test")),
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or("")),
+        None => text,
+    }
+}
+
+fn nodes(value: &Value) -> usize {
+    match value {
+        Value::Object(map) => 1 + map.values().map(nodes).sum::<usize>(),
+        Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
+type Place<'v> = (&'v mut Value, String);
+
+/// The container that holds the last segment, and that segment. What stands before the first slash is ignored.
+fn find<'v>(root: &'v mut Value, path: &str) -> Result<Place<'v>, String> {
+    let mut segments = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).peekable();
+    let mut current = root;
+    while let Some(segment) = segments.next() {
+        if segments.peek().is_none() {
+            return match current {
+                Value::Object(_) | Value::Array(_) => Ok((current, segment)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                    Err(format!("`{segment}` is looked for in a scalar"))
+                }
+            };
+        }
+        let missing = || format!("`{segment}` is missing");
+        current = match current {
+            Value::Object(map) => map.get_mut(&segment).filter(|value| !value.is_null()).ok_or_else(missing)?,
+            Value::Array(items) => {
+                let index = index(&segment, items.len(), items.len())?;
+                items.get_mut(index).ok_or_else(missing)?
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(missing()),
+        };
+    }
+    Err("the path names no field; it begins with `/`".into())
+}
+
+/// An index below `size`; negative ones count from `from_end`.
+fn index(text: &str, size: usize, from_end: usize) -> Result<usize, String> {
+    let outside = || format!("index {text} is outside the list of {size}");
+    let number: i64 = text.parse().map_err(|_| format!("`{text}` is no index of a list"))?;
+    let index = if number < 0 {
+        from_end.checked_sub(usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX)).ok_or_else(outside)?
+    } else {
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
+    if index < size { Ok(index) } else { Err(outside()) }
+}
+
+fn get<'v>(container: &'v Value, key: &str) -> Result<Option<&'v Value>, String> {
+    match container {
+        Value::Object(map) => Ok(map.get(key)),
+        Value::Array(items) => Ok(items.get(index(key, items.len(), items.len())?)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(None),
+    }
+}
+
+fn add((container, key): Place<'_>, value: Value) -> Result<(), String> {
+    match container {
+        Value::Object(map) => {
+            map.insert(key, value);
+            Ok(())
+        }
+        Value::Array(items) if key == "-" => {
+            items.push(value);
+            Ok(())
+        }
+        Value::Array(items) => {
+            let size = items.len() + 1;
+            items.insert(index(&key, size, size)?, value);
+            Ok(())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+    }
+}
+
+fn replace((container, key): Place<'_>, value: Value) -> Result<(), String> {
+    match container {
+        Value::Array(items) => {
+            let index = index(&key, items.len(), items.len())?;
+            if let Some(place) = items.get_mut(index) {
+                *place = value;
+            }
+            Ok(())
+        }
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => add((container, key), value),
+    }
+}
+
+fn remove((container, key): Place<'_>) -> Result<Value, String> {
+    match container {
+        Value::Object(map) => map.remove(&key).ok_or_else(|| format!("`{key}` is missing")),
+        Value::Array(items) => Ok(items.remove(index(&key, items.len(), items.len())?)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(object: Value, patch: Value, expected: Option<Value>) {
+        let operations = parse(&patch.to_string()).expect("a patch");
+        let object = object.as_object().expect("a map").clone();
+        let got = apply(object, &operations);
+        assert_eq!(got.clone().ok().map(Value::Object), expected, "{patch}: {got:?}");
+    }
+
+    #[test]
+    fn the_dialect_is_the_originals() {
+        let base = || json!({"a": {"b": 1}, "l": [1, 2]});
+        check(base(), json!([{"op": "replace", "path": "/a/c", "value": 2}]), Some(json!({"a": {"b": 1, "c": 2}, "l": [1, 2]})));
+        check(base(), json!([{"op": "add", "path": "/l/-1", "value": 3}]), Some(json!({"a": {"b": 1}, "l": [1, 2, 3]})));
+        check(base(), json!([{"op": "add", "path": "a/x", "value": 3}]), Some(json!({"a": {"b": 1}, "l": [1, 2], "x": 3})));
+        check(base(), json!([{"op": "remove", "path": "/a/zz"}]), None);
+        check(base(), json!([{"op": "add", "path": "/zz/y", "value": 1}]), None);
+        check(base(), json!([{"op": "add", "path": "/l/3", "value": 1}]), None);
+        check(base(), json!([{"op": "frob", "path": "/l"}]), None);
+        check(base(), json!([{"op": "move", "from": "/a/b", "path": "/l/0"}]), Some(json!({"a": {}, "l": [1, 1, 2]})));
+    }
+
+    #[test]
+    fn copies_cannot_grow_without_bound() {
+        let double = json!({"op": "copy", "from": "/a", "path": "/a/a"});
+        let patch = Value::Array(vec![double; 60]);
+        check(json!({"a": {}}), patch, None);
+    }
+}

@@ -1,0 +1,7 @@
+//! Patches: strategic merges and JSON 6902.
+
+pub(crate) mod apply;
+pub(crate) mod json6902;
+pub(crate) mod labels;
+pub(crate) mod strategic;
+pub(crate) mod target;

@@ -1,0 +1,424 @@
+//! Strategic merge: maps merge, lists merge by key where the kind's schema says so, and are replaced everywhere else.
+//!
+//! The original's behaviour is followed into its corners, among them lists with two keys, whose patches are partly lost.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::schema::{ListMerge, Type};
+use crate::yaml::text_of;
+
+/// The directive's field.
+const DIRECTIVE: &str = "$patch";
+
+/// The longest list with two merge keys: merging them takes quadratic time.
+const TWO_KEY_LIST_MAX: usize = 2_000;
+
+/// Merges a patch into an object. `None`: the patch deletes it.
+pub(crate) fn merge_object(
+    object: Map<String, Value>,
+    patch: &Value,
+    ty: Option<Type<'_>>,
+) -> Result<Option<Map<String, Value>>, String> {
+    match merge(Some(Value::Object(object)), Some(patch), ty, &ListMerge::Replace)? {
+        Merged::InPlace(Value::Object(map)) | Merged::Replaced(Value::Object(map)) => Ok(Some(map)),
+        Merged::InPlace(_) | Merged::Replaced(_) | Merged::Gone => Ok(None),
+    }
+}
+
+/// What became of a value.
+enum Merged {
+    /// The object's own value, changed.
+    InPlace(Value),
+    /// Another value stands in its place.
+    Replaced(Value),
+    Gone,
+}
+
+impl Merged {
+    fn value(self) -> Option<Value> {
+        match self {
+            Merged::InPlace(value) | Merged::Replaced(value) => Some(value),
+            Merged::Gone => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Directive {
+    Merge,
+    Replace,
+    Delete,
+}
+
+fn merge(base: Option<Value>, patch: Option<&Value>, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
+    let base = base.filter(|value| !value.is_null() || patch.is_none());
+    match (base, patch) {
+        (None, None) | (Some(_), Some(Value::Null)) | (None, Some(Value::Null)) => Ok(Merged::Gone),
+        (None, Some(patch)) => add(patch, ty, list),
+        (Some(base), None) => Ok(Merged::InPlace(settle(base, ty, list)?)),
+        (Some(Value::Object(base)), Some(Value::Object(patch))) => merge_maps(base, patch, ty),
+        (Some(Value::Array(base)), Some(Value::Array(patch))) => merge_lists(base, patch, ty, list),
+        (Some(Value::Object(_)), Some(other)) => Err(format!("a map cannot be patched with {}", kind_of(other))),
+        (Some(Value::Array(_)), Some(other)) => Err(format!("a list cannot be patched with {}", kind_of(other))),
+        (Some(_), Some(other @ (Value::Object(_) | Value::Array(_)))) => {
+            Err(format!("a scalar cannot be patched with {}", kind_of(other)))
+        }
+        (Some(_), Some(scalar)) => Ok(Merged::InPlace(scalar.clone())),
+    }
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "a map",
+        Value::Array(_) => "a list",
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => "a scalar",
+    }
+}
+
+/// What a patch adds where the object has nothing: itself without nulls and directives.
+fn add(patch: &Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
+    match patch {
+        Value::Object(map) => {
+            // A directive that is not known stays, unlike where it meets something.
+            let (directive, map) = map_directive(map).unwrap_or((Directive::Merge, std::borrow::Cow::Borrowed(map)));
+            if directive == Directive::Delete {
+                return Ok(Merged::Gone);
+            }
+            Ok(Merged::Replaced(Value::Object(cleaned(&map, ty)?)))
+        }
+        Value::Array(items) if *list != ListMerge::Replace => {
+            let (directive, items) = list_directive(items)?;
+            if directive == Directive::Delete {
+                return Ok(Merged::Gone);
+            }
+            let base = items.clone();
+            Ok(Merged::Replaced(Value::Array(merge_elements(base, &items, ty, list)?)))
+        }
+        Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(Merged::Replaced(patch.clone())),
+        Value::Null => Ok(Merged::Gone),
+    }
+}
+
+fn cleaned(map: &Map<String, Value>, ty: Option<Type<'_>>) -> Result<Map<String, Value>, String> {
+    let mut out = Map::new();
+    for (key, value) in map {
+        let field = ty.and_then(|ty| ty.field(key));
+        let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
+        if let Some(value) = add(value, ty, &list).map_err(|reason| below(key, &reason))?.value() {
+            out.insert(key.clone(), value);
+        }
+    }
+    Ok(out)
+}
+
+/// What becomes of a part that the patch does not mention: lists that merge by key lose repetitions.
+fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Value, String> {
+    if ty.is_none() && *list == ListMerge::Replace {
+        return Ok(base);
+    }
+    match base {
+        Value::Object(mut map) => {
+            for (key, value) in &mut map {
+                if let Some(field) = ty.and_then(|ty| ty.field(key)) {
+                    *value = settle(value.take(), field.ty, &field.merge)?;
+                }
+            }
+            Ok(Value::Object(map))
+        }
+        Value::Array(items) if *list != ListMerge::Replace => Ok(Value::Array(merge_elements(items, &[], ty, list)?)),
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(base),
+    }
+}
+
+fn below(key: &str, reason: &str) -> String {
+    match reason.strip_prefix("at `") {
+        Some(rest) => format!("at `{key}.{rest}"),
+        None => format!("at `{key}`: {reason}"),
+    }
+}
+
+fn merge_maps(mut base: Map<String, Value>, patch: &Map<String, Value>, ty: Option<Type<'_>>) -> Result<Merged, String> {
+    let (directive, patch) = map_directive(patch)?;
+    match directive {
+        Directive::Delete => return Ok(Merged::Gone),
+        Directive::Replace => return Ok(Merged::Replaced(Value::Object(cleaned(&patch, ty)?))),
+        Directive::Merge => {}
+    }
+    if ty.is_some() {
+        let untouched: Vec<String> = base.keys().filter(|key| !patch.contains_key(*key)).cloned().collect();
+        for key in untouched {
+            if let Some(field) = ty.and_then(|ty| ty.field(&key))
+                && let Some(value) = base.get_mut(&key)
+            {
+                *value = settle(value.take(), field.ty, &field.merge)?;
+            }
+        }
+    }
+    for (key, value) in patch.iter() {
+        let field = ty.and_then(|ty| ty.field(key));
+        let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
+        let merged = merge(base.remove(key), Some(value), ty, &list).map_err(|reason| below(key, &reason))?;
+        if let Some(merged) = merged.value() {
+            base.insert(key.clone(), merged);
+        }
+    }
+    Ok(Merged::InPlace(Value::Object(base)))
+}
+
+/// A map's directive, and the map without it.
+fn map_directive(map: &Map<String, Value>) -> Result<(Directive, std::borrow::Cow<'_, Map<String, Value>>), String> {
+    let Some(directive) = map.get(DIRECTIVE).filter(|value| !value.is_null()) else {
+        return Ok((Directive::Merge, std::borrow::Cow::Borrowed(map)));
+    };
+    let directive = read_directive(directive)?;
+    let mut rest = map.clone();
+    rest.remove(DIRECTIVE);
+    Ok((directive, std::borrow::Cow::Owned(rest)))
+}
+
+fn read_directive(value: &Value) -> Result<Directive, String> {
+    match value.as_str() {
+        Some("merge") => Ok(Directive::Merge),
+        Some("replace") => Ok(Directive::Replace),
+        Some("delete") => Ok(Directive::Delete),
+        Some(_) | None => Err(format!("unknown directive `$patch: {}`; it is `merge`, `replace` or `delete`", text_of(value).unwrap_or_default())),
+    }
+}
+
+/// A list's directive, which is an element of its own, and the list without it.
+fn list_directive(items: &[Value]) -> Result<(Directive, Vec<Value>), String> {
+    let holder = items.iter().find_map(|item| item.as_object().filter(|map| map.contains_key(DIRECTIVE)));
+    let Some(holder) = holder.filter(|map| map.len() == 1) else { return Ok((Directive::Merge, items.to_vec())) };
+    let Some(value) = holder.get(DIRECTIVE) else { return Ok((Directive::Merge, items.to_vec())) };
+    let directive = read_directive(value)?;
+    let rest = items.iter().filter(|item| item.get(DIRECTIVE) != Some(value)).cloned().collect();
+    Ok((directive, rest))
+}
+
+fn merge_lists(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
+    if *list == ListMerge::Replace {
+        return Ok(Merged::Replaced(Value::Array(patch.to_vec())));
+    }
+    let (directive, patch) = list_directive(patch)?;
+    match directive {
+        Directive::Delete => Ok(Merged::Gone),
+        Directive::Replace => {
+            let base = patch.clone();
+            Ok(Merged::Replaced(Value::Array(merge_elements(base, &patch, ty, list)?)))
+        }
+        Directive::Merge => Ok(Merged::InPlace(Value::Array(merge_elements(base, &patch, ty, list)?))),
+    }
+}
+
+fn merge_elements(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &ListMerge) -> Result<Vec<Value>, String> {
+    match list {
+        ListMerge::Replace => Ok(if patch.is_empty() { base } else { patch.to_vec() }),
+        ListMerge::Set => Ok(union(base, patch)),
+        ListMerge::Keys(keys) => match keys.as_slice() {
+            [key] => merge_by_key(base, patch, ty, key),
+            keys => merge_by_keys(base, patch, ty, keys),
+        },
+    }
+}
+
+/// The patch's scalars first, then those of the base that it lacks.
+fn union(base: Vec<Value>, patch: &[Value]) -> Vec<Value> {
+    let mut seen = HashSet::new();
+    let all = patch.iter().cloned().chain(base);
+    all.filter(|item| text_of(item).is_none_or(|text| seen.insert(text))).collect()
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// One key: the patch's elements first and in its order, then the rest of the base.
+fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key: &str) -> Result<Vec<Value>, String> {
+    let key_of = |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
+    let mut base_at: HashMap<String, usize> = HashMap::new();
+    for (i, item) in base.iter().enumerate() {
+        if let Some(text) = key_of(item) {
+            base_at.entry(text).or_insert(i);
+        }
+    }
+    let mut items: Vec<Value> = Vec::with_capacity(base.len() + patch.len());
+    let mut item_at: HashMap<String, usize> = HashMap::new();
+    let mut deleted: HashSet<String> = HashSet::new();
+    for item in patch {
+        let Some(text) = key_of(item) else {
+            // The original deletes every element of the base that has a key.
+            base.retain(|item| key_of(item).is_none());
+            base_at.clear();
+            continue;
+        };
+        if item_at.contains_key(&text) || deleted.contains(&text) {
+            continue;
+        }
+        let own = base_at.get(&text).and_then(|i| base.get_mut(*i));
+        let merged = match own {
+            Some(own) => {
+                let before = own.clone();
+                let merged = merge(Some(own.take()), Some(item), ty, &ListMerge::Replace);
+                match merged.map_err(|reason| below(&format!("[{key}={text}]"), &reason))? {
+                    Merged::InPlace(value) => {
+                        own.clone_from(&value);
+                        Some(value)
+                    }
+                    // A replaced element is put back below: the original forgets the replacement.
+                    Merged::Replaced(value) => {
+                        *own = before;
+                        Some(value)
+                    }
+                    Merged::Gone => None,
+                }
+            }
+            None => add(item, ty, &ListMerge::Replace)?.value(),
+        };
+        match merged.filter(|value| !is_empty(value)) {
+            Some(value) => {
+                item_at.insert(text, items.len());
+                items.push(value);
+            }
+            None => {
+                deleted.insert(text);
+            }
+        }
+    }
+    for item in base {
+        if is_empty(&item) {
+            continue;
+        }
+        let Some(text) = key_of(&item) else {
+            items.push(item);
+            continue;
+        };
+        if deleted.contains(&text) {
+            continue;
+        }
+        match item_at.get(&text).and_then(|i| items.get_mut(*i)) {
+            Some(place) => *place = item,
+            None => {
+                item_at.insert(text, items.len());
+                items.push(settle(item, ty, &ListMerge::Replace)?);
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// Two keys, as the original does it: new elements of the patch first, then the base in its order, and a patch whose second
+/// key is there where the base's is missing, or the other way round, is lost.
+fn merge_by_keys(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, keys: &[String]) -> Result<Vec<Value>, String> {
+    if base.len() + patch.len() > TWO_KEY_LIST_MAX {
+        return Err(format!("the list has more than {TWO_KEY_LIST_MAX} elements"));
+    }
+    let values_of = |item: &Value| -> Vec<String> {
+        keys.iter().map(|key| item.get(key).filter(|v| !v.is_null()).and_then(text_of).unwrap_or_default()).collect()
+    };
+    let mut wanted: Vec<Vec<String>> = Vec::new();
+    for values in patch.iter().chain(&base).map(values_of) {
+        if !wanted.contains(&values) {
+            wanted.push(values);
+        }
+    }
+    pair_up(&mut wanted);
+    let used: Vec<usize> = (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
+    let pick = |values: &[String]| -> Vec<String> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
+    let used_keys: Vec<&str> = used.iter().filter_map(|i| keys.get(*i).map(String::as_str)).collect();
+    let mut items: Vec<Value> = Vec::new();
+    for values in &wanted {
+        let values = pick(values);
+        let own = base.iter().position(|item| has_values(item, &used_keys, &values));
+        let patched = patch.iter().find(|item| has_values(item, &used_keys, &values));
+        let before = own.and_then(|i| base.get(i).cloned());
+        let value = match merge(before, patched, ty, &ListMerge::Replace)? {
+            Merged::InPlace(value) => {
+                if let Some(place) = own.and_then(|i| base.get_mut(i)) {
+                    place.clone_from(&value);
+                }
+                Some(value)
+            }
+            Merged::Replaced(value) => Some(value),
+            Merged::Gone => None,
+        };
+        match value.filter(|value| !is_empty(value)) {
+            None => set_element(&mut base, None, &used_keys, &values),
+            Some(mut value) => {
+                if let Some(map) = value.as_object_mut() {
+                    for (key, text) in used_keys.iter().zip(&values).filter(|(_, text)| !text.is_empty()) {
+                        map.entry(*key).or_insert_with(|| crate::yaml::plain(text));
+                    }
+                }
+                set_element(&mut items, Some(value), &used_keys, &values);
+            }
+        }
+    }
+    for item in base {
+        let mut values = Vec::new();
+        for key in &used_keys {
+            match item.get(*key).filter(|v| !v.is_null()).and_then(text_of) {
+                Some(text) => values.push(text),
+                None => items.push(item.clone()),
+            }
+        }
+        set_element(&mut items, None, &used_keys, &values);
+        set_element(&mut items, Some(item), &used_keys, &values);
+    }
+    Ok(items)
+}
+
+/// Values that agree where both are given become one.
+fn pair_up(wanted: &mut [Vec<String>]) {
+    for i in 0..wanted.len() {
+        for j in 0..wanted.len() {
+            let (Some(a), Some(b)) = (wanted.get(i), wanted.get(j)) else { continue };
+            let fits = a.iter().zip(b).all(|(x, y)| x == y || x.is_empty() || y.is_empty());
+            if fits && a.iter().zip(b).any(|(x, y)| x == y) {
+                let joined: Vec<String> = a.iter().zip(b).map(|(x, y)| if x.is_empty() { y.clone() } else { x.clone() }).collect();
+                if let Some(place) = wanted.get_mut(i) {
+                    place.clone_from(&joined);
+                }
+                if let Some(place) = wanted.get_mut(j) {
+                    *place = joined;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the element has these values; keys without a value do not matter.
+fn has_values(item: &Value, keys: &[&str], values: &[String]) -> bool {
+    let mut wanted = keys.iter().zip(values).filter(|(_, value)| !value.is_empty()).peekable();
+    wanted.peek().is_some() && wanted.all(|(key, value)| item.get(*key).and_then(text_of).as_ref() == Some(value))
+}
+
+/// Puts an element in the place of those that match, or at the end; `None` removes those that match.
+fn set_element(items: &mut Vec<Value>, element: Option<Value>, keys: &[&str], values: &[String]) {
+    let mut found_one = false;
+    let mut kept = Vec::with_capacity(items.len() + 1);
+    for item in items.drain(..).filter(|item| !is_empty(item)) {
+        let mut found = !keys.is_empty();
+        let mut last = false;
+        for (j, key) in keys.iter().enumerate() {
+            if let Some(value) = values.get(j) {
+                let field = item.get(*key);
+                last = field.is_some_and(|field| value.is_empty() || text_of(field).as_ref() == Some(value));
+            }
+            found &= last;
+        }
+        if !found {
+            if !values.is_empty() {
+                kept.push(item);
+            }
+            continue;
+        }
+        found_one = true;
+        kept.extend(element.clone());
+    }
+    *items = kept;
+    if !found_one {
+        items.extend(element);
+    }
+}

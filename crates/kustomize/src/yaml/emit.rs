@@ -1,0 +1,482 @@
+//! Writing YAML byte for byte as Kubernetes' tools do: their emitter's styles, quoting and folding.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Number, Value};
+
+use super::scalar::{Dialect, Resolved, resolve, timestamp};
+
+/// The column after which long text is folded at a space.
+const WIDTH: usize = 80;
+
+/// The longest key in bytes that stands before `:`; longer ones are written with `?`.
+const SIMPLE_KEY_BYTES_MAX: usize = 128;
+
+/// Appends one document, ending with a newline.
+pub(crate) fn append_document(out: &mut String, value: &Value) {
+    let mut emitter = Emitter { out, column: 0 };
+    match value {
+        Value::Object(map) if !map.is_empty() => emitter.mapping(map, 0, true),
+        Value::Array(items) if !items.is_empty() => emitter.sequence(items, 0, true),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            emitter.leaf(value, 0);
+            emitter.newline();
+        }
+    }
+}
+
+struct Emitter<'a> {
+    out: &'a mut String,
+    column: usize,
+}
+
+impl Emitter<'_> {
+    fn put(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.column += text.chars().count();
+    }
+
+    fn put_char(&mut self, c: char) {
+        self.out.push(c);
+        self.column += 1;
+    }
+
+    fn newline(&mut self) {
+        self.out.push('\n');
+        self.column = 0;
+    }
+
+    fn indent(&mut self, indent: usize) {
+        for _ in 0..indent {
+            self.out.push(' ');
+        }
+        self.column += indent;
+    }
+
+    /// `inline`: the first entry continues the current line (after `- ` or at the start of the document).
+    fn mapping(&mut self, map: &Map<String, Value>, indent: usize, inline: bool) {
+        let mut keys: Vec<&String> = map.keys().collect();
+        sort_keys(&mut keys);
+        for (i, key) in keys.into_iter().enumerate() {
+            let Some(value) = map.get(key) else { continue };
+            if i > 0 || !inline {
+                self.indent(indent);
+            }
+            let simple = key.len() <= SIMPLE_KEY_BYTES_MAX && !key.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+            if simple {
+                self.string(key, indent, true);
+                self.put(":");
+            } else {
+                self.put("? ");
+                self.string(key, indent + 2, false);
+                self.newline();
+                self.indent(indent);
+                self.put(":");
+            }
+            self.after_indicator(value, indent, indent);
+        }
+    }
+
+    fn sequence(&mut self, items: &[Value], indent: usize, inline: bool) {
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 || !inline {
+                self.indent(indent);
+            }
+            self.put("-");
+            match item {
+                Value::Object(map) if !map.is_empty() => {
+                    self.put(" ");
+                    self.mapping(map, indent + 2, true);
+                }
+                Value::Array(inner) if !inner.is_empty() => {
+                    self.put(" ");
+                    self.sequence(inner, indent + 2, true);
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                    self.put(" ");
+                    self.leaf(item, indent + 2);
+                    self.newline();
+                }
+            }
+        }
+    }
+
+    /// The value after `key:`; lists below a map are not indented.
+    fn after_indicator(&mut self, value: &Value, indent: usize, list_indent: usize) {
+        match value {
+            Value::Object(map) if !map.is_empty() => {
+                self.newline();
+                self.mapping(map, indent + 2, false);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                self.newline();
+                self.sequence(items, list_indent, false);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                self.put(" ");
+                self.leaf(value, indent + 2);
+                self.newline();
+            }
+        }
+    }
+
+    /// A value that is written on one line, or a block scalar whose last line is not ended.
+    fn leaf(&mut self, value: &Value, indent: usize) {
+        match value {
+            Value::Null => self.put("null"),
+            Value::Bool(b) => self.put(if *b { "true" } else { "false" }),
+            Value::Number(n) => self.number(n),
+            Value::String(s) => self.string(s, indent, false),
+            Value::Array(_) => self.put("[]"),
+            Value::Object(_) => self.put("{}"),
+        }
+    }
+
+    fn number(&mut self, number: &Number) {
+        match number.as_f64() {
+            Some(float) if number.is_f64() => {
+                let text = float_text(float);
+                self.put(&text);
+            }
+            _ => {
+                let text = number.to_string();
+                self.put(&text);
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str, indent: usize, key: bool) {
+        match style(text, key) {
+            Style::Plain => self.folded(text, indent, key, false),
+            Style::Single => {
+                self.put_char('\'');
+                self.folded(text, indent, key, true);
+                self.put_char('\'');
+            }
+            Style::Double => self.double(text, indent, key),
+            Style::Literal => self.literal(text, indent),
+        }
+    }
+
+    /// Plain and single-quoted text: a single space beyond the width becomes a line break.
+    fn folded(&mut self, text: &str, indent: usize, key: bool, quoted: bool) {
+        if self.column + text.len() <= WIDTH && !(quoted && text.contains(['\'', '\n'])) {
+            return self.put(text);
+        }
+        let mut after_space = false;
+        let mut after_break = false;
+        let mut chars = text.char_indices().peekable();
+        while let Some((i, c)) = chars.next() {
+            if c == ' ' {
+                let next_is_space = chars.peek().is_some_and(|(_, n)| *n == ' ');
+                let inner = !quoted || (i > 0 && i + 1 < text.len());
+                if !key && !after_space && self.column > WIDTH && inner && !next_is_space {
+                    self.newline();
+                    self.indent(indent);
+                } else {
+                    self.put_char(' ');
+                }
+                after_space = true;
+            } else if is_break(c) {
+                if !after_break && c == '\n' {
+                    self.newline();
+                }
+                self.break_char(c);
+                after_break = true;
+                after_space = false;
+                continue;
+            } else {
+                if after_break {
+                    self.indent(indent);
+                }
+                if quoted && c == '\'' {
+                    self.put_char('\'');
+                }
+                self.put_char(c);
+                after_space = false;
+            }
+            after_break = false;
+        }
+    }
+
+    fn break_char(&mut self, c: char) {
+        self.out.push(c);
+        self.column = 0;
+    }
+
+    fn double(&mut self, text: &str, indent: usize, key: bool) {
+        self.put_char('"');
+        let mut after_space = false;
+        let mut chars = text.char_indices().peekable();
+        while let Some((i, c)) = chars.next() {
+            if !is_printable(c) || is_break(c) || c == '"' || c == '\\' {
+                self.escape(c);
+                after_space = false;
+            } else if c == ' ' {
+                if !key && !after_space && self.column > WIDTH && i > 0 && i + 1 < text.len() {
+                    self.newline();
+                    self.indent(indent);
+                    if chars.peek().is_some_and(|(_, n)| *n == ' ') {
+                        self.put_char('\\');
+                    }
+                } else {
+                    self.put_char(' ');
+                }
+                after_space = true;
+            } else {
+                self.put_char(c);
+                after_space = false;
+            }
+        }
+        self.put_char('"');
+    }
+
+    fn escape(&mut self, c: char) {
+        let short = match c {
+            '\0' => "\\0",
+            '\u{7}' => "\\a",
+            '\u{8}' => "\\b",
+            '\t' => "\\t",
+            '\n' => "\\n",
+            '\u{b}' => "\\v",
+            '\u{c}' => "\\f",
+            '\r' => "\\r",
+            '\u{1b}' => "\\e",
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\u{85}' => "\\N",
+            '\u{a0}' => "\\_",
+            '\u{2028}' => "\\L",
+            '\u{2029}' => "\\P",
+            _ => {
+                let code = u32::from(c);
+                let mut text = String::with_capacity(10);
+                // Writing to a string cannot fail.
+                let _ = match code {
+                    0..=0xff => write!(text, "\\x{code:02X}"),
+                    0x100..=0xffff => write!(text, "\\u{code:04X}"),
+                    _ => write!(text, "\\U{code:08X}"),
+                };
+                return self.put(&text);
+            }
+        };
+        self.put(short);
+    }
+
+    /// A `|` block; the caller ends its last line, so the last newline is left out.
+    fn literal(&mut self, text: &str, indent: usize) {
+        self.put("|");
+        if text.starts_with(|c: char| c == ' ' || is_break(c)) {
+            self.put("2");
+        }
+        let mut from_end = text.chars().rev();
+        let (last, before) = (from_end.next(), from_end.next());
+        match (last.is_some_and(is_break), before) {
+            (false, _) => self.put("-"),
+            (true, None) => self.put("+"),
+            (true, Some(before)) if is_break(before) => self.put("+"),
+            (true, Some(_)) => {}
+        }
+        self.newline();
+        let mut at_start = true;
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            if is_break(c) {
+                if chars.peek().is_none() {
+                    // The caller's newline is this one.
+                    if c != '\n' {
+                        self.break_char(c);
+                    }
+                    break;
+                }
+                self.break_char(c);
+                at_start = true;
+            } else {
+                if at_start {
+                    self.indent(indent);
+                }
+                self.put_char(c);
+                at_start = false;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Single,
+    Double,
+    Literal,
+}
+
+/// The style the original would choose for a string.
+fn style(text: &str, key: bool) -> Style {
+    let analysis = analyse(text);
+    if text.contains('\n') {
+        return if analysis.block && !key { Style::Literal } else { Style::Double };
+    }
+    if !can_be_plain(text) {
+        return Style::Double;
+    }
+    if analysis.plain {
+        Style::Plain
+    } else if analysis.single {
+        Style::Single
+    } else {
+        Style::Double
+    }
+}
+
+/// Whether the text, written plain, would still be read as a string by a YAML 1.1 reader.
+fn can_be_plain(text: &str) -> bool {
+    if resolve(text, Dialect::Strict) != Resolved::String || text == "<<" || text == "=" {
+        return false;
+    }
+    timestamp(text).is_none() && !is_base_60(text)
+}
+
+/// `190:20:30` is a number in base 60 for old readers.
+fn is_base_60(text: &str) -> bool {
+    let rest = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !rest.starts_with(|c: char| c.is_ascii_digit()) || !rest.contains(':') {
+        return false;
+    }
+    let mut groups = rest.split(':');
+    let first = groups.next().unwrap_or("");
+    if !first.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
+        return false;
+    }
+    let groups: Vec<&str> = groups.collect();
+    let count = groups.len();
+    groups.into_iter().enumerate().all(|(i, group)| {
+        let digits = if i + 1 == count { group.split_once('.').map_or(group, |(whole, _)| whole) } else { group };
+        let fraction_is_fine = group.get(digits.len()..).is_some_and(|f| f.chars().skip(1).all(|c| c.is_ascii_digit() || c == '_'));
+        fraction_is_fine
+            && match digits.as_bytes() {
+                [d] => d.is_ascii_digit(),
+                [b'0'..=b'5', d] => d.is_ascii_digit(),
+                _ => false,
+            }
+    })
+}
+
+struct Analysis {
+    plain: bool,
+    single: bool,
+    block: bool,
+}
+
+/// Which styles can hold the text, in a block context.
+fn analyse(text: &str) -> Analysis {
+    let mut indicators = text.starts_with("---") || text.starts_with("...");
+    let (mut special, mut breaks, mut space_break, mut break_space) = (false, false, false, false);
+    let (mut previous_space, mut previous_break) = (false, false);
+    let mut preceded_by_blank = true;
+    let mut chars = text.chars().peekable();
+    let mut first = true;
+    while let Some(c) = chars.next() {
+        let followed_by_blank = chars.peek().is_none_or(|n| is_blank(*n));
+        indicators |= match c {
+            '#' => preceded_by_blank,
+            ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`' => first,
+            '?' | '-' => first && followed_by_blank,
+            ':' => followed_by_blank,
+            _ => false,
+        };
+        special |= !is_printable(c);
+        if c == ' ' {
+            break_space |= previous_break;
+            (previous_space, previous_break) = (true, false);
+        } else if is_break(c) {
+            breaks = true;
+            space_break |= previous_space;
+            (previous_space, previous_break) = (false, true);
+        } else {
+            (previous_space, previous_break) = (false, false);
+        }
+        preceded_by_blank = is_blank(c);
+        first = false;
+    }
+    let leading = text.starts_with(|c| c == ' ' || is_break(c));
+    let trailing = text.ends_with(|c| c == ' ' || is_break(c));
+    let unsafe_everywhere = space_break || special;
+    Analysis {
+        plain: !(leading || trailing || break_space || unsafe_everywhere || breaks || indicators || text.is_empty()),
+        single: !(break_space || unsafe_everywhere),
+        block: !(text.ends_with(' ') || unsafe_everywhere),
+    }
+}
+
+fn is_break(c: char) -> bool {
+    matches!(c, '\r' | '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\0') || is_break(c)
+}
+
+fn is_printable(c: char) -> bool {
+    matches!(c, '\n' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
+}
+
+/// The shortest digits, with an exponent of two digits when it is below -4 or above 5.
+fn float_text(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return format!("{float}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// Sorts keys the natural way: `a2` before `a10`, letters after other characters.
+fn sort_keys(keys: &mut Vec<&String>) {
+    // The order is not transitive for every input, which the library's sorts may answer with a panic: this merge sort does not care.
+    let mut width = 1;
+    let mut from = std::mem::take(keys);
+    while width < from.len() {
+        let mut to = Vec::with_capacity(from.len());
+        for pair in from.chunks(2 * width) {
+            let (left, right) = pair.split_at(width.min(pair.len()));
+            let (mut l, mut r) = (left.iter().peekable(), right.iter().peekable());
+            while let (Some(a), Some(b)) = (l.peek(), r.peek()) {
+                let next = if natural(b, a) == Ordering::Less { r.next() } else { l.next() };
+                to.extend(next);
+            }
+            to.extend(l.chain(r));
+        }
+        from = to;
+        width *= 2;
+    }
+    *keys = from;
+}
+
+fn natural(a: &str, b: &str) -> Ordering {
+    if a.bytes().all(|c| c.is_ascii_alphabetic()) && b.bytes().all(|c| c.is_ascii_alphabetic()) {
+        return a.cmp(b);
+    }
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(i) = a.iter().zip(&b).position(|(x, y)| x != y) else { return a.len().cmp(&b.len()) };
+    let (Some(&x), Some(&y)) = (a.get(i), b.get(i)) else { return Ordering::Equal };
+    match (x.is_alphabetic(), y.is_alphabetic()) {
+        (true, true) => return x.cmp(&y),
+        (true, false) => return Ordering::Greater,
+        (false, true) => return Ordering::Less,
+        (false, false) => {}
+    }
+    // Inside a number a zero counts: `a10` against `a1`.
+    let nonzero_before = a.get(..i).unwrap_or(&[]).iter().rev().take_while(|c| c.is_ascii_digit()).any(|c| *c != '0');
+    let start = u64::from((x == '0' || y == '0') && nonzero_before);
+    let (an, ai) = digits_from(&a, i, start);
+    let (bn, bi) = digits_from(&b, i, start);
+    an.cmp(&bn).then(ai.cmp(&bi)).then(x.cmp(&y))
+}
+
+fn digits_from(text: &[char], from: usize, start: u64) -> (u64, usize) {
+    let digits = text.get(from..).unwrap_or(&[]).iter().map_while(|c| c.to_digit(10));
+    digits.fold((start, from), |(n, i), d| (n.wrapping_mul(10).wrapping_add(u64::from(d)), i + 1))
+}

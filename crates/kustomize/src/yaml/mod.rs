@@ -1,0 +1,86 @@
+//! Reading YAML as Kubernetes' tools do, and writing it as they do.
+//!
+//! Two dialects are read. [`resources`] is for manifests: `yes` and `on` are strings, dates become timestamps. [`strict`] is
+//! for kustomization files and JSON patches: YAML 1.1, where `yes` and `on` are booleans. Both know `0644` as a number, refuse
+//! duplicate keys, and are bounded in depth, size and alias expansion.
+
+mod emit;
+mod node;
+mod reader;
+mod scalar;
+
+use serde_json::Value;
+
+pub use node::{Entry, Node, NodeKind, Span};
+pub use scalar::Dialect;
+
+pub(crate) use emit::append_document;
+pub(crate) use reader::value_depth;
+pub(crate) use scalar::{number_from_f64, plain, text_of};
+
+/// One document of a file.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// The value, as JSON.
+    pub value: Value,
+    /// The line on which the document's content begins, from 1.
+    pub line: usize,
+    /// Where each part of the value stands in the text; only when asked for.
+    pub node: Option<Node>,
+}
+
+/// Why a text could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct YamlError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when unknown.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Reads a file of manifests. Documents without content are left out.
+///
+/// ```
+/// let documents = turquoise_kustomize::yaml::resources("a: yes\n---\n# nothing\n---\nb: 0644\n")?;
+/// assert_eq!(documents.len(), 2);
+/// assert_eq!(documents[0].value["a"], "yes");
+/// assert_eq!(documents[1].value["b"], 420);
+/// assert_eq!(documents[1].line, 5);
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
+pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Resources, false)
+}
+
+/// Reads a kustomization file, a patch or a plug-in's configuration, with the place of every node.
+///
+/// ```
+/// let documents = turquoise_kustomize::yaml::strict("a: yes\nb: 2020-01-01\n")?;
+/// assert_eq!(documents[0].value["a"], true);
+/// assert_eq!(documents[0].value["b"], "2020-01-01");
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
+pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true)
+}
+
+/// Reads a file of manifests with the place of every node, for edits.
+pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Resources, true)
+}
+
+/// Writes one object as Kubernetes' tools print it: keys in natural order, lists not indented.
+///
+/// ```
+/// use serde_json::json;
+/// let text = turquoise_kustomize::yaml::to_string(&json!({"a10": "yes", "a2": [1, "x"]}));
+/// assert_eq!(text, "a2:\n- 1\n- x\na10: \"yes\"\n");
+/// ```
+pub fn to_string(value: &Value) -> String {
+    let mut out = String::new();
+    emit::append_document(&mut out, value);
+    out
+}

@@ -1,0 +1,206 @@
+//! The cluster port: snapshots, guarded writes and triggers, through kube.
+//!
+//! Nothing is decided here: [`Cluster::snapshot`] turns objects into [`crate::core::observed`] facts, the writes do what
+//! an [`crate::core::action::Action`] says and fail where its guards do not hold. Every call has a deadline.
+
+mod annotations;
+mod apply;
+mod kinds;
+mod pods;
+mod record;
+mod snapshot;
+mod switch;
+mod watch;
+mod workloads;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::core::ids::{AppName, ObjectKey};
+use crate::core::text::OneLine;
+
+pub use watch::watch_namespace;
+
+/// The field manager of every write.
+const MANAGER: &str = "turquoise";
+/// One call to the API server: the slowest honest answer of a busy server is a few seconds, and a look makes several.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connecting to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Watches end by themselves before that; a read that is silent for longer is dead.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
+
+/// A connection to one cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    kinds: Arc<kinds::Kinds>,
+}
+
+/// Which objects a look or a write is about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The app: the value of the label on all its objects.
+    pub app: AppName,
+    /// Where its objects live.
+    pub namespace: String,
+    /// The selector's key.
+    pub key: String,
+    /// The live Services' names.
+    pub live: Vec<String>,
+    /// The preview Services' names.
+    pub previews: Vec<String>,
+    /// The kinds to list, as `(apiVersion, kind)`.
+    pub kinds: BTreeSet<(String, String)>,
+    /// What the renders name: objects of these names that are not labelled as the app's are foreign.
+    pub expected: BTreeSet<ObjectKey>,
+}
+
+/// Why a call to the cluster did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The kubeconfig cannot be used.
+    #[error("failed to read the kubeconfig: {0}")]
+    Config(OneLine),
+    /// What was seen is not so any more: look again.
+    #[error("{0} has changed since it was looked at")]
+    Conflict(String),
+    /// The server understood and says no.
+    #[error("failed to {what}: {words}")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// The server's words.
+        words: OneLine,
+    },
+    /// No usable answer: it is tried again later.
+    #[error("failed to {what}: {words}")]
+    Unreachable {
+        /// What was asked.
+        what: String,
+        /// What happened instead.
+        words: OneLine,
+    },
+}
+
+impl ClusterError {
+    /// Maps kube's errors: conflicts to another look, refusals to the server's words, the rest to a retry.
+    fn of(what: &str, error: kube::Error) -> Self {
+        let what = what.to_owned();
+        match error {
+            kube::Error::Api(status) => match status.code {
+                409 | 410 => Self::Conflict(what),
+                // A failed `test` of a JSON Patch: the guard did its work.
+                422 if status.message.contains("test") && status.reason == "Invalid" => Self::Conflict(what),
+                400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
+                    Self::Refused { what, words: OneLine::new(&status.message) }
+                }
+                _busy_or_broken => Self::Unreachable { what, words: OneLine::new(&status.message) },
+            },
+            other => Self::Unreachable { what, words: OneLine::new(&chain(&other)) },
+        }
+    }
+}
+
+/// An error with its causes in one line: `a: b: c`.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Cluster {
+    /// Reads a kubeconfig (or the environment, or the pod's service account) and prepares a client.
+    ///
+    /// # Errors
+    /// [`ClusterError::Config`] where it cannot be read or names nothing usable. The server is not asked yet.
+    pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Self, String), ClusterError> {
+        let config_error = |error: &dyn std::error::Error| ClusterError::Config(OneLine::new(&chain(error)));
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| config_error(&error))?;
+                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| config_error(&error))?
+            }
+            None if context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(|error| config_error(&error))?
+            }
+            None => Config::infer().await.map_err(|error| config_error(&error))?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        config.write_timeout = Some(CALL_TIMEOUT);
+        // Its retries can last minutes; a look that failed is simply made again, with a back-off that people see.
+        config.default_retry = false;
+        config.proxy_url = None;
+        let namespace = config.default_namespace.clone();
+        let client = Client::try_from(config).map_err(|error| config_error(&error))?;
+        Ok((Self { client, kinds: Arc::new(kinds::Kinds::default()) }, namespace))
+    }
+
+    /// The client, for requests through the API server's service proxy.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the API server answers.
+    ///
+    /// # Errors
+    /// [`ClusterError::Unreachable`] or what the server says.
+    pub async fn ping(&self) -> Result<(), ClusterError> {
+        call("ask the API server for its version", self.client.apiserver_version()).await.map(drop)
+    }
+
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn dynamic(
+        &self,
+        namespace: &str,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Api<DynamicObject>, ClusterError> {
+        let resource: ApiResource = self.kinds.resource(&self.client, api_version, kind).await?;
+        Ok(Api::namespaced_with(self.client.clone(), namespace, &resource))
+    }
+}
+
+/// A call with its deadline and its name.
+async fn call<T>(what: &str, work: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(CALL_TIMEOUT, work).await {
+        Ok(result) => result.map_err(|error| ClusterError::of(what, error)),
+        Err(_elapsed) => Err(ClusterError::Unreachable {
+            what: what.to_owned(),
+            words: OneLine::new(&format!("no answer in {} s", CALL_TIMEOUT.as_secs())),
+        }),
+    }
+}
+
+/// The same, with "not there" as a value.
+async fn call_opt<T>(
+    what: &str,
+    work: impl Future<Output = kube::Result<Option<T>>>,
+) -> Result<Option<T>, ClusterError> {
+    call(what, work).await
+}

@@ -1,0 +1,202 @@
+//! Writes to Services and the rest of the live overlay: the switch of traffic by compare-and-swap.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::annotations as name;
+use super::apply::Dress;
+use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, record};
+use crate::core::action::{ApplyOverlay, ServiceGuard, Switch};
+use crate::core::colour::Colour;
+use crate::core::desired::OverlayObject;
+use crate::core::ids::ObjectKey;
+use crate::core::observed::FlipRecord;
+
+impl Cluster {
+    /// Switches every live Service to a colour: selector, routing and the flip's record in one write each, under the
+    /// resource version and the selector that were seen.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] where a Service is not as it was seen. Services that were switched before it stay so:
+    /// the next look finds them in disagreement or the rest of them astray, and goes on.
+    pub async fn switch(
+        &self,
+        subject: &Subject,
+        switch: &Switch,
+        overlay: &[OverlayObject],
+        objects: &[Value],
+    ) -> Result<(), ClusterError> {
+        let flip = record::flip_to_annotations(&switch.record);
+        for guard in &switch.services {
+            let service = self.seen_service(subject, guard).await?;
+            let rendered = objects.iter().find(|object| is_service(object, &guard.name));
+            let digest = overlay.iter().find(|one| one.key.kind == "Service" && one.key.name == guard.name);
+            let applied = service.metadata.annotations.as_ref().and_then(|all| all.get(name::DIGEST));
+            match (rendered, digest) {
+                // The routing changed with the release: it goes in the same write (rule 8).
+                (Some(rendered), Some(digest)) if applied.map(String::as_str) != Some(digest.digest.as_str()) => {
+                    let mut dress = overlay_dress(subject, digest);
+                    dress.annotations.extend(flip.clone());
+                    dress.resource_version = Some(guard.resource_version.clone());
+                    self.apply(subject, &coloured(rendered, &subject.key, switch.to), &dress).await?;
+                }
+                (Some(_) | None, _) => {
+                    let mut patch = selector_patch(&service, guard, &subject.key, switch.to);
+                    patch.extend(annotation_patch(&service, &flip));
+                    self.patch_service(subject, &guard.name, patch).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Points preview Services at a colour.
+    ///
+    /// # Errors
+    /// As [`Cluster::switch`].
+    pub async fn point_previews(
+        &self,
+        subject: &Subject,
+        services: &[ServiceGuard],
+        to: Colour,
+    ) -> Result<(), ClusterError> {
+        for guard in services {
+            let service = self.seen_service(subject, guard).await?;
+            self.patch_service(subject, &guard.name, selector_patch(&service, guard, &subject.key, to)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes on the live Services how the watch ended.
+    ///
+    /// # Errors
+    /// As [`Cluster::switch`].
+    pub async fn end_watch(
+        &self,
+        subject: &Subject,
+        services: &[ServiceGuard],
+        end: &FlipRecord,
+    ) -> Result<(), ClusterError> {
+        let annotations: BTreeMap<String, String> =
+            [(name::WATCH.to_owned(), record::watch_word(end.watch).to_owned())].into();
+        for guard in services {
+            let service = self.seen_service(subject, guard).await?;
+            let mut patch =
+                vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": guard.resource_version})];
+            patch.extend(annotation_patch(&service, &annotations));
+            self.patch_service(subject, &guard.name, patch).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies objects of the live overlay; Services that select by colour get the colours that the action says.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] where a live Service is not as it was seen; whatever the server refuses.
+    pub async fn apply_overlay(
+        &self,
+        subject: &Subject,
+        action: &ApplyOverlay,
+        overlay: &[OverlayObject],
+        objects: &[Value],
+    ) -> Result<(), ClusterError> {
+        for key in &action.objects {
+            let rendered = objects.iter().find(|object| ObjectKey::of(object).as_ref() == Some(key));
+            let (Some(rendered), Some(one)) = (rendered, overlay.iter().find(|one| one.key == *key)) else { continue };
+            let mut dress = overlay_dress(subject, one);
+            let mut object = rendered.clone();
+            if key.kind == "Service" && subject.live.contains(&key.name) {
+                object = coloured(rendered, &subject.key, action.live);
+                if let Some(guard) = action.services.iter().find(|guard| guard.name == key.name) {
+                    let service = self.seen_service(subject, guard).await?;
+                    dress.resource_version = Some(guard.resource_version.clone());
+                    // What a flip wrote stays: an apply that left it out would take it away.
+                    let old = service.metadata.annotations.unwrap_or_default();
+                    dress.annotations.extend(old.into_iter().filter(|(key, _)| name::FLIP.contains(&key.as_str())));
+                }
+            } else if key.kind == "Service" && subject.previews.contains(&key.name) {
+                object = coloured(rendered, &subject.key, action.preview);
+            }
+            self.apply(subject, &object, &dress).await?;
+        }
+        Ok(())
+    }
+
+    /// The Service, if it is as it was seen.
+    async fn seen_service(&self, subject: &Subject, guard: &ServiceGuard) -> Result<Service, ClusterError> {
+        let api = self.api::<Service>(&subject.namespace);
+        let service = call_opt(&format!("get Service {}", guard.name), api.get_opt(&guard.name)).await?;
+        service
+            .filter(|service| service.metadata.resource_version.as_ref() == Some(&guard.resource_version))
+            .ok_or_else(|| ClusterError::Conflict(format!("Service {}", guard.name)))
+    }
+
+    async fn patch_service(
+        &self,
+        subject: &Subject,
+        service: &str,
+        operations: Vec<Value>,
+    ) -> Result<(), ClusterError> {
+        let patch: json_patch::Patch =
+            serde_json::from_value(Value::Array(operations)).map_err(|error| ClusterError::Unreachable {
+                what: format!("build the patch of Service {service}"),
+                words: crate::core::text::OneLine::new(&error.to_string()),
+            })?;
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let api = self.api::<Service>(&subject.namespace);
+        let patch = Patch::<()>::Json(patch);
+        let work = api.patch_metadata(service, &params, &patch);
+        call(&format!("patch Service {service}"), work).await.map(drop)
+    }
+}
+
+fn overlay_dress(subject: &Subject, one: &OverlayObject) -> Dress {
+    let mut dress = Dress::of(subject, (name::PART, name::PART_LIVE));
+    dress.annotations.insert(name::DIGEST.into(), one.digest.to_string());
+    dress
+}
+
+fn is_service(object: &Value, service: &str) -> bool {
+    ObjectKey::of(object).is_some_and(|key| key.api_version == "v1" && key.kind == "Service" && key.name == service)
+}
+
+/// A rendered Service with another colour in its selector.
+fn coloured(object: &Value, key: &str, colour: Colour) -> Value {
+    let mut object = object.clone();
+    if let Some(value) = object.pointer_mut("/spec/selector").and_then(|selector| selector.get_mut(key)) {
+        *value = colour.as_str().into();
+    }
+    object
+}
+
+/// A segment of a JSON pointer (RFC 6901).
+fn segment(text: &str) -> String {
+    text.replace('~', "~0").replace('/', "~1")
+}
+
+/// Replaces the selector's one value, if resource version and selector are still as they were seen.
+fn selector_patch(service: &Service, guard: &ServiceGuard, key: &str, to: Colour) -> Vec<Value> {
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": guard.resource_version})];
+    match selector {
+        Some(selector) => {
+            patch.push(json!({"op": "test", "path": "/spec/selector", "value": selector}));
+            patch.push(json!({"op": "add", "path": format!("/spec/selector/{}", segment(key)), "value": to.as_str()}));
+        }
+        None => patch.push(json!({"op": "add", "path": "/spec/selector", "value": {key: to.as_str()}})),
+    }
+    patch
+}
+
+fn annotation_patch(service: &Service, annotations: &BTreeMap<String, String>) -> Vec<Value> {
+    if service.metadata.annotations.is_none() {
+        return vec![json!({"op": "add", "path": "/metadata/annotations", "value": annotations})];
+    }
+    annotations
+        .iter()
+        .map(|(key, value)| json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(key)), "value": value}))
+        .collect()
+}
