@@ -104,14 +104,6 @@ impl Problem {
     pub(crate) fn at(path: &str, position: Position, message: impl Into<String>) -> Self {
         Self { message: message.into(), place: Some((path.to_string(), position)) }
     }
-
-    /// The same problem, placed there unless it already has a place.
-    pub(crate) fn or_at(mut self, path: &str, position: Position) -> Self {
-        if self.place.is_none() {
-            self.place = Some((path.to_string(), position));
-        }
-        self
-    }
 }
 
 impl From<String> for Problem {

@@ -59,18 +59,18 @@ fn walk(
                 return Err("a field name is empty".into());
             }
             if make != Make::Nothing && !is_list {
-                let entry = map.entry(field).or_insert(Value::Null);
-                if entry.is_null() {
-                    *entry = match (rest.is_empty(), make) {
-                        (true, Make::Scalar) => Value::String(String::new()),
-                        (true, Make::Map | Make::Nothing) | (false, _) => Value::Object(Map::new()),
-                    };
-                }
+                map.entry(field).or_insert(Value::Null);
             }
-            match map.get_mut(field) {
-                Some(next) if !next.is_null() => walk(next, rest, make, set),
-                Some(_) | None => Ok(()),
+            let Some(next) = map.get_mut(field) else { return Ok(()) };
+            if next.is_null() {
+                *next = match (is_list, rest.is_empty(), make) {
+                    (true, _, _) => Value::Array(Vec::new()),
+                    (false, _, Make::Nothing) => Value::Null,
+                    (false, true, Make::Scalar) => Value::String(String::new()),
+                    (false, true, Make::Map) | (false, false, _) => Value::Object(Map::new()),
+                };
             }
+            walk(next, rest, make, set)
         }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),
     }

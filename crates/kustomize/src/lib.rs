@@ -19,6 +19,7 @@
 
 mod build;
 mod config;
+pub mod edit;
 mod error;
 mod fieldspec;
 mod generate;

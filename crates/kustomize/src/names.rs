@@ -67,12 +67,13 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
         let of_kind = by_kind.get(original.kind.as_str()).into_iter().flatten();
         let mut specs: Vec<_> = of_kind.chain(by_kind.get("").into_iter().flatten()).collect();
         specs.sort_by_key(|(order, _, _)| *order);
+        let bound = binding_namespaces(resource).map_err(|reason| describe(resource, &reason))?;
         for (_, target, spec) in specs {
             if !original.is_selected_by(&spec.gvk) {
                 continue;
             }
             let role = if spec.path.ends_with("roleRef/name") { role_reference(resource) } else { None };
-            let referrer = Referrer { own, by_name: &by_name, target, role, binding_namespaces: binding_namespaces(resource) };
+            let referrer = Referrer { own, by_name: &by_name, target, role, binding_namespaces: bound.clone() };
             // The original compares with the referrer's present kind here, so a changed kind still finds its fields.
             let anywhere = FieldSpec { gvk: Gvk::default(), ..(*spec).clone() };
             with_value(resource, |object| anywhere.apply(object, Make::Nothing, &mut |value| referrer.set(value)))
@@ -90,13 +91,14 @@ fn role_reference(resource: &Resource) -> Option<Gvk> {
 }
 
 /// Namespaces of the service accounts that a role binding lists: it may refer there.
-fn binding_namespaces(resource: &Resource) -> Vec<String> {
-    if resource.kind() != "RoleBinding" {
-        return Vec::new();
+fn binding_namespaces(resource: &Resource) -> Result<Vec<String>, String> {
+    if resource.kind() != "RoleBinding" || resource.is_cluster_scoped() {
+        return Ok(Vec::new());
     }
     let subjects = resource.object.get("subjects").and_then(Value::as_array);
     let accounts = subjects.into_iter().flatten().filter(|subject| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"));
-    accounts.filter_map(|subject| subject.get("namespace")?.as_str().map(String::from)).collect()
+    let named = accounts.filter_map(|subject| subject.get("namespace"));
+    named.map(|name| name.as_str().map(String::from).ok_or_else(|| "a subject's `namespace` is no string; leave it out or fill it in".into())).collect()
 }
 
 struct Referrer<'a> {

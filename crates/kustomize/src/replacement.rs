@@ -216,8 +216,8 @@ enum Segment {
 impl Segment {
     fn wants_list(&self) -> bool {
         match self {
-            Segment::Match { .. } => true,
-            Segment::Field(_) | Segment::Index(_) | Segment::Every => false,
+            Segment::Match { .. } | Segment::Index(_) => true,
+            Segment::Field(_) | Segment::Every => false,
         }
     }
 }

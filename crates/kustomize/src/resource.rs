@@ -219,6 +219,26 @@ impl Resource {
         self.previous.push(previous);
     }
 
+    /// Takes the history that an earlier tool wrote into annotations.
+    pub(crate) fn take_history(&mut self) {
+        const PREFIX: &str = "internal.config.kubernetes.io/";
+        let has_any = |annotations: &Map<String, Value>| annotations.keys().any(|key| key.starts_with(PREFIX));
+        if !self.metadata("annotations").and_then(Value::as_object).is_some_and(has_any) {
+            return;
+        }
+        let mut annotations = self.string_map("annotations");
+        let mut take = |name: &str| -> Vec<String> {
+            let taken = annotations.remove(&format!("{PREFIX}{name}"));
+            let text = taken.as_ref().and_then(Value::as_str).unwrap_or("");
+            text.split(',').filter(|part| !part.is_empty()).map(String::from).collect()
+        };
+        let (names, namespaces, kinds) = (take("previousNames"), take("previousNamespaces"), take("previousKinds"));
+        (self.prefixes, self.suffixes) = (take("prefixes"), take("suffixes"));
+        let triples = names.into_iter().zip(namespaces).zip(kinds);
+        self.previous = triples.map(|((name, namespace), kind)| PreviousId { kind, name, namespace }).collect();
+        self.set_string_map("annotations", annotations);
+    }
+
     /// Takes over what an older object of the same id carries: its name, namespace, history, and labels and annotations that this one lacks.
     pub(crate) fn inherit_from(&mut self, older: &Resource) {
         for field in ["labels", "annotations"] {

@@ -13,8 +13,8 @@ use crate::vars;
 /// Objects with this annotation are for tools, not for the cluster.
 const LOCAL_CONFIG_KEY: &str = "config.kubernetes.io/local-config";
 
-/// The label that `managedByLabel` asks for, with the value of the version that is followed.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-v5.5.0");
+/// The label that `managedByLabel` asks for, with the value that kubectl writes.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-(devel)");
 
 impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn finish(&mut self, frame: &Frame, accumulated: Accumulated) -> Fallible<Vec<Resource>> {

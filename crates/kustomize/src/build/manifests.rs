@@ -39,7 +39,11 @@ pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
                     next.extend(items.map(into_items).unwrap_or_default().into_iter().map(|item| (item, line)));
                 }
                 Some(_) if is_list => return Err(Problem::at(path, at, "`items` of a list must be a list")),
-                Some(_) | None => resources.push(Resource::new(object, origin(path, line))),
+                Some(_) | None => {
+                    let mut resource = Resource::new(object, origin(path, line));
+                    resource.take_history();
+                    resources.push(resource);
+                }
             }
         }
         queue = std::mem::take(&mut next);
@@ -94,23 +98,5 @@ fn check(value: Value) -> Result<Map<String, Value>, String> {
         let hint = if field("generateName").is_some() { "; `generateName` is not enough" } else { "" };
         return Err(format!("the {kind} has no `metadata.name`{hint}"));
     }
-    let found = object.iter().find_map(|(key, value)| null_in_list(value, key));
-    if let Some(path) = found {
-        return Err(format!("empty item at `{path}`"));
-    }
     Ok(object)
-}
-
-/// Where a list holds null, if one does. The path is only put together when it is found.
-fn null_in_list(value: &Value, name: &str) -> Option<String> {
-    match value {
-        Value::Object(map) => {
-            map.iter().find_map(|(key, value)| null_in_list(value, key)).map(|rest| format!("{name}.{rest}"))
-        }
-        Value::Array(items) => items.iter().enumerate().find_map(|(i, item)| {
-            let name = || format!("{name}[{i}]");
-            if item.is_null() { Some(name()) } else { null_in_list(item, "").map(|rest| format!("{}{rest}", name())) }
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
 }

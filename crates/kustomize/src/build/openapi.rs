@@ -89,8 +89,8 @@ fn configuration(path: &str, text: &str) -> Result<Config, Vec<Problem>> {
         "namePrefix", "nameSuffix", "namespace", "commonLabels", "labels", "templateLabels", "commonAnnotations",
         "nameReference", "varReference", "images", "replicas",
     ];
-    let root = Cursor::new(&document.value, document.node.as_ref());
-    root.known_fields("the configuration", &known, &mut problems, |name, c, p| match name {
+    let root = Cursor::lenient(&document.value, document.node.as_ref());
+    root.fields("the configuration", &known, &mut problems, |name, c, p| match name {
         "namePrefix" => config.name_prefix = parts::field_specs(c, name, p),
         "nameSuffix" => config.name_suffix = parts::field_specs(c, name, p),
         "namespace" => config.namespace = parts::field_specs(c, name, p),
@@ -109,7 +109,7 @@ fn configuration(path: &str, text: &str) -> Result<Config, Vec<Problem>> {
 fn name_reference(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> NameReference {
     let mut reference = NameReference { target: Gvk::default(), referrers: Vec::new() };
     let known = ["group", "version", "kind", "fieldSpecs"];
-    cursor.known_fields("`nameReference`", &known, problems, |name, c, p| match name {
+    cursor.fields("`nameReference`", &known, problems, |name, c, p| match name {
         "group" => reference.target.group = c.string(name, p),
         "version" => reference.target.version = c.string(name, p),
         "kind" => reference.target.kind = c.string(name, p),

@@ -99,9 +99,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         };
         let path = config.origin.path.clone();
         let mut problems = Problems::new(&path);
-        let own = ["apiVersion", "kind", "metadata"];
-        let cursor = Cursor::new(&value, None);
-        let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &own, &mut problems);
+        let cursor = Cursor::lenient(&value, None);
+        let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &mut problems);
         first(problems)?;
         if generator.name.is_empty() {
             generator.name = config.name();
@@ -241,7 +240,7 @@ fn iam_policy(value: &Value, config: &Resource) -> Result<Resource, Problem> {
     if text("/cloud") != "gke" {
         return Err(format!("the cloud `{}` is not supported; `gke` is", text("/cloud")).into());
     }
-    let account = format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/projectId"));
+    let account = format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
     let mut object = serde_json::Map::new();
     object.insert("apiVersion".into(), "v1".into());
     object.insert("kind".into(), "ServiceAccount".into());
@@ -284,7 +283,7 @@ impl Settings {
             "setRoleBindingSubjects", "value", "targets", "targetFilePath", "path", "patch", "target", "options", "jsonOp",
             "paths", "patches", "replacements",
         ];
-        Cursor::new(value, None).known_fields("the configuration", &known, &mut problems, |name, c, p| match name {
+        Cursor::lenient(value, None).fields("the configuration", &known, &mut problems, |name, c, p| match name {
             "annotations" => s.annotations = c.string_map(name, p),
             "labels" => s.labels = c.string_map(name, p),
             "fieldSpecs" => (s.fields, s.has_fields) = (parts::field_specs(c, name, p), true),
@@ -317,7 +316,7 @@ impl Settings {
 fn value_target(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> ValueTarget {
     let mut target = ValueTarget { selector: None::<Selector>, field_path: String::new(), path_position: 0 };
     let known = ["selector", "fieldPath", "filePathPosition"];
-    cursor.known_fields("a target", &known, problems, |name, c, p| match name {
+    cursor.fields("a target", &known, problems, |name, c, p| match name {
         "selector" => target.selector = Some(parts::selector(c, "`selector`", p)),
         "fieldPath" => target.field_path = c.string(name, p),
         _ => match usize::try_from(c.integer(name, p)) {

@@ -246,7 +246,7 @@ fn read_replacements(path: &str, text: &str) -> Result<Vec<Replacement>, Problem
     })?;
     let document = documents.first().ok_or_else(|| Problem::at(path, Position::default(), "the file of replacements is empty"))?;
     let mut problems = Problems::new(path);
-    let root = Cursor::new(&document.value, document.node.as_ref());
+    let root = Cursor::lenient(&document.value, document.node.as_ref());
     let replacements = if document.value.is_array() {
         root.items("replacements", &mut problems).into_iter().map(|item| parts::replacement(item, &mut problems)).collect()
     } else {

@@ -56,9 +56,7 @@ pub(crate) fn generate(
             object.insert("kind".into(), "Secret".into());
             object.insert("type".into(), secret_type.into());
             let encoded: Map<String, Value> = data.into_iter().map(|(k, v)| (k, Value::String(base64_lines(&v)))).collect();
-            if !encoded.is_empty() {
-                object.insert("data".into(), Value::Object(encoded));
-            }
+            object.insert("data".into(), Value::Object(encoded));
         }
     }
     if options.immutable {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::error::{Position, Problem, did_you_mean};
-use crate::yaml::Node;
+use crate::yaml::{Node, text_of};
 
 /// A value with its place.
 #[derive(Clone, Copy)]
@@ -13,6 +13,8 @@ pub(crate) struct Cursor<'a> {
     pub(crate) value: &'a Value,
     node: Option<&'a Node>,
     pub(crate) position: Position,
+    /// Unknown fields are left alone and other scalars taken for strings: so plug-in configurations are read.
+    lenient: bool,
 }
 
 /// Problems of one file.
@@ -33,42 +35,25 @@ impl<'a> Problems<'a> {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(value: &'a Value, node: Option<&'a Node>) -> Self {
-        Self { value, node, position: node.map_or_else(Position::default, |node| node.span.position) }
+        Self { value, node, position: node.map_or_else(Position::default, |node| node.span.position), lenient: false }
+    }
+
+    /// For configurations of plug-ins.
+    pub(crate) fn lenient(value: &'a Value, node: Option<&'a Node>) -> Self {
+        Self { lenient: true, ..Self::new(value, node) }
     }
 
     fn child(self, value: &'a Value, node: Option<&'a Node>, position: Option<Position>) -> Self {
         let position = position.or(node.map(|node| node.span.position)).unwrap_or(self.position);
-        Self { value, node, position }
+        Self { value, node, position, lenient: self.lenient }
     }
 
     /// Calls `on` for each field that is there, under its right name. Names are compared without regard to case, like the
-    /// original does; null counts as absent. Unknown fields are problems.
+    /// original does; null counts as absent. Unknown fields are problems, but for plug-in configurations.
     pub(crate) fn fields(
         self,
         what: &str,
         known: &[&'static str],
-        problems: &mut Problems<'_>,
-        on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
-    ) {
-        self.each_field(what, known, true, problems, on);
-    }
-
-    /// The same, but unknown fields are left alone.
-    pub(crate) fn known_fields(
-        self,
-        what: &str,
-        known: &[&'static str],
-        problems: &mut Problems<'_>,
-        on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
-    ) {
-        self.each_field(what, known, false, problems, on);
-    }
-
-    fn each_field(
-        self,
-        what: &str,
-        known: &[&'static str],
-        strict: bool,
         problems: &mut Problems<'_>,
         mut on: impl FnMut(&'static str, Cursor<'a>, &mut Problems<'_>),
     ) {
@@ -87,7 +72,7 @@ impl<'a> Cursor<'a> {
                     let child = self.child(value, node, Some(position));
                     on(name, child, problems);
                 }
-                None if !strict => {}
+                None if self.lenient => {}
                 None => {
                     let hint = did_you_mean(key, known.iter().copied()).map_or_else(
                         || "remove it, or check the spelling".to_string(),
@@ -111,6 +96,7 @@ impl<'a> Cursor<'a> {
         match self.value {
             Value::String(text) => text.clone(),
             Value::Null => String::new(),
+            Value::Bool(_) | Value::Number(_) if self.lenient => text_of(self.value).unwrap_or_default(),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
                 self.wrong(name, "a string", problems);
                 String::new()

@@ -59,7 +59,7 @@ const DEPRECATED: [(&str, &str); 6] = [
 
 /// Reads the text of the kustomization file at `path`; every problem of it is reported.
 pub(crate) fn parse(path: &str, text: &str) -> Result<Parsed, Vec<Problem>> {
-    let documents = yaml::strict(text).map_err(|error| {
+    let documents = yaml::last_wins(text).map_err(|error| {
         let position = Position { line: error.line, column: error.column };
         vec![Problem::at(path, position, format!("broken YAML: {}", error.message))]
     })?;
@@ -95,6 +95,10 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Parsed, Vec<Problem>> {
     kustomization.is_component = identity.kind.value == "Component";
     kustomization.resources.extend(reader.bases);
     kustomization.images.extend(reader.image_tags);
+    let repeated = document.repeated.iter().map(|(key, position)| {
+        let message = format!("`{key}` is given a second time, and only the last one counts");
+        Warning { path: path.into(), line: position.line, message }
+    });
     let warnings = DEPRECATED
         .iter()
         .filter_map(|(old, new)| {
@@ -102,6 +106,7 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Parsed, Vec<Problem>> {
             let message = format!("`{old}` is deprecated; use `{new}`");
             Some(Warning { path: path.into(), line: position.line, message })
         })
+        .chain(repeated)
         .collect();
     Ok(Parsed { kustomization, warnings })
 }
@@ -168,9 +173,9 @@ impl Reader {
             "replicas" => out.replicas = list(c, name, p, parts::replica),
             "vars" => out.vars = list(c, name, p, parts::var),
             "configMapGenerator" => {
-                out.config_map_generator = list(c, name, p, |c, p| parts::generator(c, false, &[], p));
+                out.config_map_generator = list(c, name, p, |c, p| parts::generator(c, false, p));
             }
-            "secretGenerator" => out.secret_generator = list(c, name, p, |c, p| parts::generator(c, true, &[], p)),
+            "secretGenerator" => out.secret_generator = list(c, name, p, |c, p| parts::generator(c, true, p)),
             "generatorOptions" => out.generator_options = Some(parts::generator_options(c, p)),
             "sortOptions" => out.sort_options = Some(placed(c, parts::sort_options(c, p))),
             "buildMetadata" => out.build_metadata = build_metadata(c, name, p),

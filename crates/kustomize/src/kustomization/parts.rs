@@ -216,19 +216,12 @@ pub(crate) fn sort_options(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> S
     options
 }
 
-/// `extra`: fields that only plug-in configurations have; they are given to `on_extra`.
-pub(crate) fn generator(
-    cursor: Cursor<'_>,
-    secret: bool,
-    extra: &[&'static str],
-    problems: &mut Problems<'_>,
-) -> Generator {
+pub(crate) fn generator(cursor: Cursor<'_>, secret: bool, problems: &mut Problems<'_>) -> Generator {
     let mut generator = Generator::default();
     let mut known = vec!["name", "namespace", "behavior", "literals", "files", "envs", "env", "options"];
     if secret {
         known.push("type");
     }
-    known.extend_from_slice(extra);
     let mut env = String::new();
     let what = if secret { "`secretGenerator`" } else { "`configMapGenerator`" };
     cursor.fields(what, &known, problems, |name, c, p| match name {

@@ -147,7 +147,10 @@ pub(crate) fn merge_one(
     }
     let (kind, name, namespace) = (resource.kind().to_string(), resource.object.get("metadata").and_then(|m| m.get("name")).cloned(), resource.namespace());
     let shown = resource.id();
-    let ty = schema::type_of(custom, resource.api_version(), &kind);
+    // The patch's kind decides where the object's own is not known.
+    let patch_kind = patch.get("kind").and_then(Value::as_str).unwrap_or("");
+    let ty = schema::type_of(custom, resource.api_version(), &kind)
+        .or_else(|| schema::type_of(custom, resource.api_version(), patch_kind));
     let object = std::mem::take(&mut resource.object);
     let merged = strategic::merge_object(object, &Value::Object(patch.clone()), ty)
         .map_err(|reason| format!("{shown}: {reason}"))?;

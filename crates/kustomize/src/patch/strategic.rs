@@ -363,7 +363,9 @@ fn merge_by_keys(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, ke
                 None => items.push(item.clone()),
             }
         }
-        set_element(&mut items, None, &used_keys, &values);
+        if used_keys.len() > 1 {
+            set_element(&mut items, None, &used_keys, &values);
+        }
         set_element(&mut items, Some(item), &used_keys, &values);
     }
     Ok(items)

@@ -160,6 +160,22 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<(&'static str, Known)>>> = Lazy
     table
 });
 
+/// The built-in types that schemas of others refer to by the name of their definition.
+pub(super) fn definition(name: &str) -> Option<&'static Def> {
+    Some(match name.strip_prefix("io.k8s.")? {
+        "api.core.v1.PodTemplateSpec" => &POD_TEMPLATE,
+        "api.core.v1.PodSpec" => &POD_SPEC,
+        "api.core.v1.Container" => &CONTAINER,
+        "api.core.v1.EphemeralContainer" => &EPHEMERAL_CONTAINER,
+        "api.core.v1.Volume" => &VOLUME,
+        "api.core.v1.ServiceSpec" => &SERVICE_SPEC,
+        "api.batch.v1.JobSpec" | "api.apps.v1.DeploymentSpec" | "api.apps.v1.StatefulSetSpec" => &TEMPLATED,
+        "api.batch.v1.JobTemplateSpec" | "api.batch.v1beta1.JobTemplateSpec" => &JOB_TEMPLATE,
+        "apimachinery.pkg.apis.meta.v1.ObjectMeta" => &META,
+        _ => return None,
+    })
+}
+
 pub(super) fn find(api_version: &str, kind: &str) -> Option<&'static Known> {
     TABLE.get(kind)?.iter().find(|(known, _)| *known == api_version).map(|(_, known)| known)
 }

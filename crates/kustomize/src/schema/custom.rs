@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Field, ListMerge, Type};
+use super::{Field, ListMerge, Type, builtin};
 
 /// Following references stops here: a schema may refer to itself.
 const REFERENCES_MAX: usize = 16;
@@ -43,6 +43,13 @@ impl CustomSchema {
         Some(Type::Custom(self, self.document.get("definitions")?.get(name)?))
     }
 
+    /// What a reference means that the document itself does not define.
+    fn builtin(&self, reference: &str) -> Option<&'static builtin::Def> {
+        let name = reference.strip_prefix("#/definitions/")?;
+        let own = self.document.get("definitions").and_then(|definitions| definitions.get(name));
+        if own.is_some() { None } else { builtin::definition(name) }
+    }
+
     fn resolve<'s>(&'s self, mut definition: &'s Value) -> Option<&'s Value> {
         for _ in 0..REFERENCES_MAX {
             let Some(reference) = definition.get("$ref").and_then(Value::as_str) else { return Some(definition) };
@@ -68,6 +75,10 @@ impl CustomSchema {
         } else {
             ListMerge::Replace
         };
+        let item = field.get("items").unwrap_or(field);
+        if let Some(def) = item.get("$ref").and_then(Value::as_str).and_then(|name| self.builtin(name)) {
+            return Some(Field { ty: Some(Type::Builtin(def)), merge });
+        }
         let resolved = self.resolve(field)?;
         let element = resolved.get("items").and_then(|items| self.resolve(items)).unwrap_or(resolved);
         Some(Field { ty: Some(Type::Custom(self, element)), merge })

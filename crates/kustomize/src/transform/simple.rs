@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::resource::{Gvk, Resource};
-use crate::yaml::text_of;
+use crate::yaml::{plain, text_of};
 
 /// What is put before or after names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +63,15 @@ pub(crate) fn set_entries(
     if entries.is_empty() {
         return Ok(());
     }
+    if let Some(key) = entries.keys().find(|key| !plain(key).is_string()) {
+        return Err(format!("the key `{key}` is no string where it is written; such keys cannot be used"));
+    }
     for resource in resources {
         for spec in specs {
             apply_to(resource, spec, Make::Map, &mut |value| {
+                if value.is_null() {
+                    return Ok(());
+                }
                 let map = value.as_object_mut().ok_or("labels and annotations can only be set in a map")?;
                 map.extend(entries.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))));
                 Ok(())

@@ -27,6 +27,8 @@ pub struct Document {
     pub line: usize,
     /// Where each part of the value stands in the text; only when asked for.
     pub node: Option<Node>,
+    /// Keys that are given again later: empty but for [`last_wins`], where they do not count.
+    pub repeated: Vec<(String, crate::Position)>,
 }
 
 /// Why a text could not be read.
@@ -52,7 +54,7 @@ pub struct YamlError {
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, false)
+    reader::read(text, Dialect::Resources, false, Repeated::Refuse)
 }
 
 /// Reads a kustomization file, a patch or a plug-in's configuration, with the place of every node.
@@ -64,12 +66,24 @@ pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true)
+    reader::read(text, Dialect::Strict, true, Repeated::Refuse)
+}
+
+/// Like [`strict`], but of a key that is given twice the last one counts: so kustomization files are read.
+pub fn last_wins(text: &str) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true, Repeated::LastWins)
+}
+
+/// What happens to keys that are given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeated {
+    Refuse,
+    LastWins,
 }
 
 /// Reads a file of manifests with the place of every node, for edits.
 pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, true)
+    reader::read(text, Dialect::Resources, true, Repeated::Refuse)
 }
 
 /// Writes one object as Kubernetes' tools print it: keys in natural order, lists not indented.

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use super::node::{Entry, Node, NodeKind, Span};
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
-use super::{Document, YamlError};
+use super::{Document, Repeated, YamlError};
 use crate::error::Position;
 use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, DOCUMENT_NODES_MAX, FILE_DOCUMENTS_MAX};
 
 /// Reads every document of a text. Documents that are null are left out.
-pub(super) fn read(text: &str, dialect: Dialect, with_nodes: bool) -> Result<Vec<Document>, YamlError> {
+pub(super) fn read(text: &str, dialect: Dialect, with_nodes: bool, repeated: Repeated) -> Result<Vec<Document>, YamlError> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let mut line = 1;
@@ -23,7 +23,8 @@ pub(super) fn read(text: &str, dialect: Dialect, with_nodes: bool) -> Result<Vec
         if documents.len() == FILE_DOCUMENTS_MAX {
             return Err(error_at(line, format!("more than {FILE_DOCUMENTS_MAX} documents in one file")));
         }
-        let reader = Reader::new(part, dialect, with_nodes, line - 1, offset);
+        let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset);
+        reader.on_repeated = repeated;
         if let Some(document) = reader.document()? {
             documents.push(document);
         }
@@ -74,6 +75,8 @@ struct Reader<'i> {
     anchors: HashMap<usize, Anchor>,
     nodes: usize,
     alias_nodes: usize,
+    on_repeated: Repeated,
+    repeated: Vec<(String, Position)>,
 }
 
 /// A finished anchor: its value and how many nodes a copy of it costs. An anchor that is still being read is absent.
@@ -98,6 +101,8 @@ impl<'i> Reader<'i> {
             anchors: HashMap::new(),
             nodes: 0,
             alias_nodes: 0,
+            on_repeated: Repeated::Refuse,
+            repeated: Vec::new(),
         }
     }
 
@@ -118,7 +123,7 @@ impl<'i> Reader<'i> {
                     if !matches!(self.next()?.0, Event::DocumentEnd | Event::StreamEnd) {
                         return Err(error_at(line, "the document does not end where it should"));
                     }
-                    return Ok((!value.is_null()).then_some(Document { value, line, node }));
+                    return Ok((!value.is_null()).then_some(Document { value, line, node, repeated: self.repeated }));
                 }
             }
         }
@@ -245,11 +250,15 @@ impl<'i> Reader<'i> {
                 merged = Some(value);
                 continue;
             }
+            if map.contains_key(&key) {
+                if self.on_repeated == Repeated::Refuse {
+                    return Err(self.error(&key_span, format!("mapping key `{key}` already defined")));
+                }
+                entries.retain(|entry: &Entry| entry.key != key);
+                self.repeated.push((key.clone(), self.span(&key_span).position));
+            }
             if let Some(node) = node {
                 entries.push(Entry { key: key.clone(), key_span: self.span(&key_span), value: node });
-            }
-            if map.contains_key(&key) {
-                return Err(self.error(&key_span, format!("mapping key `{key}` already defined")));
             }
             map.insert(key, value);
         }
