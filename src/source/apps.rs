@@ -53,7 +53,8 @@ impl Apps {
             self.subtrees.clear();
         }
         let mut folders_left = FOLDERS_MAX;
-        let folders = self.folders(repo, root, 0, &mut folders_left).map_err(git("the repo's folders cannot be read"))?;
+        let folders =
+            self.folders(repo, root, 0, &mut folders_left).map_err(git("the repo's folders cannot be read"))?;
         let tree = repo.find_tree(root).map_err(git("the repo's folders cannot be read"))?;
         let mut apps = Vec::with_capacity(folders.len());
         for folder in folders.iter().take(APPS_MAX) {

@@ -7,10 +7,9 @@ use super::apps::App;
 use super::error::{SourceError, git};
 use super::ground::{Ground, id_of, is_in_history};
 use super::kustomize::{self, Edited};
-use super::reads::Probe;
 use super::renders::{join, selectors, words};
-use super::tree::{self, GitTree};
-use super::verdicts::{self, lock_path};
+use super::tree::GitTree;
+use super::verdicts::lock_path;
 use crate::core::action::{Commit, RejectionEdit};
 use crate::core::colour::Colour;
 use crate::core::desired::Declared;
@@ -193,12 +192,7 @@ fn write_tree(repo: &Repository, parent: &git2::Commit<'_>, edits: &[Edited]) ->
 }
 
 /// Renders again: P is as it was, and of the live overlay only the colours of its Services have changed.
-fn verify(
-    ground: &mut Ground<'_>,
-    parent: &git2::Commit<'_>,
-    tree: Oid,
-    order: &Order<'_>,
-) -> Result<(), SourceError> {
+fn verify(ground: &mut Ground<'_>, parent: &git2::Commit<'_>, tree: Oid, order: &Order<'_>) -> Result<(), SourceError> {
     if tree == parent.tree_id() {
         return Ok(());
     }

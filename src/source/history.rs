@@ -35,7 +35,11 @@ pub struct HistoryEntry {
 
 /// The newest commits that changed what HEAD's overlays are rendered from, the policy or the lock, or that carry facts
 /// of the app; newest first. Merges that bring in such a change are left out for the commits they bring.
-pub(super) fn history(ground: &mut Ground<'_>, head: &Commit<'_>, limit: usize) -> Result<Vec<HistoryEntry>, SourceError> {
+pub(super) fn history(
+    ground: &mut Ground<'_>,
+    head: &Commit<'_>,
+    limit: usize,
+) -> Result<Vec<HistoryEntry>, SourceError> {
     let mut reads = Reads::clone(&ground.pair(head)?.reads);
     reads.merge(&ground.declared(head)?.1);
     reads.note(&verdicts::lock_path(ground.folder), Probe::Absent);

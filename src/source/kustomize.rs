@@ -1,6 +1,6 @@
 //! The one place that calls the renderer.
 
-use turquoise_kustomize::{Build, FileTree, Overlay, edit};
+use turquoise_kustomize::{Build, FileTree, edit};
 
 use crate::core::shape::Manifest;
 use crate::core::text::OneLine;
@@ -16,9 +16,7 @@ pub(super) fn build(tree: &impl FileTree, overlay: &str) -> Result<Vec<Manifest>
             .into_iter()
             .map(|object| Manifest { value: object.value, file: object.origin.path, line: object.origin.line })
             .collect()),
-        Err(errors) => {
-            Err(errors.0.iter().take(PROBLEMS_MAX).map(|error| OneLine::new(&error.to_string())).collect())
-        }
+        Err(errors) => Err(errors.0.iter().take(PROBLEMS_MAX).map(|error| OneLine::new(&error.to_string())).collect()),
     }
 }
 
@@ -46,9 +44,4 @@ pub(super) fn set_selectors(
     let edits = edit::set_service_selectors(tree, overlay, folder, &wanted)
         .map_err(|error| OneLine::new(&error.to_string()))?;
     Ok(edits.into_iter().map(|edit| Edited { path: edit.path, after: edit.after }).collect())
-}
-
-/// The tree as it would be after the edits.
-pub(super) fn after<'a, T: FileTree>(tree: &'a T, edits: &[Edited]) -> Overlay<'a, T> {
-    edits.iter().fold(Overlay::new(tree), |tree, edit| tree.with(&edit.path, edit.after.clone()))
 }

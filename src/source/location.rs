@@ -79,7 +79,8 @@ pub(super) fn refuse_checked_out(repo: &Repository, branch: &str, reference: &st
 }
 
 fn points_at(head: &Path, reference: &str) -> bool {
-    std::fs::read_to_string(head).is_ok_and(|text| text.trim().strip_prefix("ref:").is_some_and(|name| name.trim() == reference))
+    std::fs::read_to_string(head)
+        .is_ok_and(|text| text.trim().strip_prefix("ref:").is_some_and(|name| name.trim() == reference))
 }
 
 /// The name of a root app that names none: the repo's.

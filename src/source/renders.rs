@@ -157,7 +157,9 @@ impl Renders {
                 Ok(manifests) => parts.push(Arc::clone(manifests)),
                 Err(Blocked::Invalid { problems: more }) => {
                     // A broken base breaks both colours in the same words.
-                    problems.extend(more.iter().filter(|problem| !problems.contains(*problem)).cloned().collect::<Vec<_>>());
+                    problems.extend(
+                        more.iter().filter(|problem| !problems.contains(*problem)).cloned().collect::<Vec<_>>(),
+                    );
                 }
                 Err(other) => return Ok(Err(other.clone())),
             }

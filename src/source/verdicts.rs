@@ -133,9 +133,9 @@ fn released_again(before: &Lock, after: &Lock, fact: &Entry) -> bool {
 fn holds(lock: &Lock, fact: &Entry, live: Option<Colour>) -> bool {
     match fact.verdict {
         Verdict::Rejected => true,
-        Verdict::Released => live.and_then(|live| lock.pins[live].as_ref()).is_some_and(|pin| {
-            pin.revision == fact.revision && pin.state == PinState::Released
-        }),
+        Verdict::Released => live
+            .and_then(|live| lock.pins[live].as_ref())
+            .is_some_and(|pin| pin.revision == fact.revision && pin.state == PinState::Released),
         Verdict::Verified | Verdict::Withdrawn | Verdict::Superseded => false,
     }
 }

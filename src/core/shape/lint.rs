@@ -80,7 +80,8 @@ pub(super) fn objects(parts: &Parts<'_>, policy: &Policy) -> Vec<OneLine> {
         if manifests.is_empty() {
             problems.push(OneLine::new(&format!("{folder}: renders no objects: {colour} would have nothing to run")));
         } else if !manifests.iter().any(|manifest| manifest.key().is_some_and(|key| key.is_workload())) {
-            problems.push(OneLine::new(&format!("{folder}: renders no Deployment: {colour} would have nothing to run")));
+            problems
+                .push(OneLine::new(&format!("{folder}: renders no Deployment: {colour} would have nothing to run")));
         }
         problems.extend(manifests.iter().filter_map(|manifest| unhandled(manifest, colour)));
     }
