@@ -23,7 +23,9 @@ fn candidates(schedule: &Schedule) -> Vec<Schedule> {
         }
     };
     for at in 0..schedule.events.len() {
-        add(&|candidate| drop(candidate.events.remove(at)));
+        add(&|candidate| {
+            candidate.events.remove(at);
+        });
     }
     add(&|candidate| candidate.setup = Setup { pace: candidate.setup.pace, watch_s: candidate.setup.watch_s, ..Setup::PLAIN });
     add(&|candidate| candidate.setup.tiers = 1);

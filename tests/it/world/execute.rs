@@ -119,7 +119,6 @@ impl World {
         self.colour_guard(deploy.colour, &deploy.guard)?;
         let content = self.git.commits[index(&deploy.render)].tree.content(deploy.colour);
         self.judge.writes(deploy.colour, &self.cluster, "deployed to");
-        self.judge.acted_on(&deploy.record.revision);
         let render = self.renders.one(&self.setup, &self.git, &deploy.render, deploy.colour);
         cut.write()?;
         self.cluster.colours[deploy.colour].inventory = deploy.inventory.clone();
@@ -144,6 +143,7 @@ impl World {
             self.cluster.colours[colour].configs.insert(key.clone());
             return;
         }
+        self.judge.acted_on(&record.revision);
         let version = self.cluster.next();
         let manifest = self.git.commits[index(render)].tree.size;
         let size = sizes.iter().find(|size| size.workload == *key).map(|size| size.replicas);

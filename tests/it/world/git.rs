@@ -1,11 +1,9 @@
 //! The watched branch of the world: a line of commits, each with everything that decisions look at.
 
-use std::collections::BTreeSet;
-
 use turquoise::core::colour::{ByColour, Colour};
 use turquoise::core::ids::CommitId;
 use turquoise::core::lock::Lock;
-use turquoise::core::verdict::{Entry, Verdict, VerdictLog};
+use turquoise::core::verdict::{Entry, VerdictLog};
 
 /// The branch that the world watches.
 pub(crate) const BRANCH: &str = "main";
@@ -123,11 +121,6 @@ impl Git {
 
     pub(crate) fn facts(&self) -> impl Iterator<Item = &Entry> {
         self.commits.iter().filter(|commit| commit.author == Author::Turquoise).flat_map(|commit| &commit.facts)
-    }
-
-    /// The revisions of a verdict, oldest first.
-    pub(crate) fn said(&self, verdict: Verdict) -> BTreeSet<usize> {
-        self.facts().filter(|entry| entry.verdict == verdict).map(|entry| index(&entry.revision)).collect()
     }
 
     pub(crate) fn push(&mut self, commit: Commit) {

@@ -19,7 +19,6 @@ use std::time::Duration;
 use turquoise::core::action::Action;
 use turquoise::core::colour::Colour;
 use turquoise::core::desired::Desired;
-use turquoise::core::ids::Digest;
 use turquoise::core::observed::{CheckKey, CheckOutcome, Observed};
 use turquoise::core::plan::plan;
 use turquoise::core::policy::{Check, HttpCheck, Method, Policy, Promotion, Retire};
@@ -169,7 +168,6 @@ pub(crate) struct Facts {
 pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) policy: Policy,
-    pub(crate) policy_digest: Digest,
     pub(crate) git: Git,
     pub(crate) cluster: Cluster,
     pub(crate) process: Process,
@@ -194,7 +192,6 @@ impl World {
         let policy = setup.policy();
         Self {
             setup,
-            policy_digest: policy.digest(),
             policy,
             git: Git::new(),
             cluster: Cluster::new(setup.pace),
@@ -317,7 +314,12 @@ impl World {
         match &outcome {
             Ok(()) => self.transcript.acted(action, self.git.head()),
             Err(Failure::Guard(why)) => self.transcript.failed(action, why),
-            Err(Failure::Cut) => self.transcript.cut(action),
+            Err(Failure::Cut) => {
+                self.transcript.cut(action);
+                if let Action::Deploy(deploy) = action {
+                    self.judge.tore(deploy.colour, &self.cluster);
+                }
+            }
         }
         let looks_again = outcome.is_err() || lost || (self.single && matches!(action, Action::Check { .. }));
         if looks_again {

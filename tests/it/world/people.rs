@@ -162,11 +162,13 @@ impl World {
                 return Ok(());
             }
             Op::LockDeleted => {
+                self.judge.lock_edited = true;
                 tree.lock = Lock::default();
                 self.person_commits(tree, op);
                 return Ok(());
             }
             Op::LockSwapped => {
+                self.judge.lock_edited = true;
                 let pins = tree.lock.pins;
                 tree.lock.pins = ByColour { blue: pins.green, green: pins.blue };
             }
