@@ -21,7 +21,7 @@ pub(super) struct SandboxArgs {
 pub(super) async fn run(args: SandboxArgs) -> ExitCode {
     let mut options = Options::default();
     for image in &args.images {
-        if let Err(error) = options.images.add(image) {
+        if let Err(error) = options.images.add_argument(image) {
             eprintln!("error: {error}");
             return ExitCode::from(USAGE);
         }
