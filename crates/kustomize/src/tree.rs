@@ -300,9 +300,7 @@ pub(crate) fn join(directory: &str, path: &str) -> Option<String> {
 
 /// Whether `path` is `directory` or lies below it.
 pub(crate) fn is_within(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path == directory
-        || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+    directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
