@@ -61,10 +61,8 @@ fn walk(
             if field.is_empty() {
                 return Err("a field name is empty".into());
             }
-            if make != Make::Nothing && !is_list {
-                if !map.contains_key(field) {
-                    map.insert(field.to_string(), Value::Null);
-                }
+            if make != Make::Nothing && !is_list && !map.contains_key(field) {
+                map.insert(field.to_string(), Value::Null);
             }
             let Some(next) = map.get_mut(field) else { return Ok(()) };
             if next.is_null() {

@@ -119,7 +119,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         Ok(generate::generate(kind, &generator, &options, config.origin.clone(), &mut load)?)
     }
 
-    fn transform_by(&mut self, frame: &Frame, config: &Resource, resources: &mut Vec<Resource>) -> Result<(), Problem> {
+    fn transform_by(&mut self, frame: &Frame, config: &Resource, resources: &mut [Resource]) -> Result<(), Problem> {
         let value = Value::Object(config.object.clone());
         let settings = Settings::read(&value, &config.origin.path)?;
         let result = match config.kind() {

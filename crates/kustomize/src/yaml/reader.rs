@@ -115,6 +115,7 @@ impl<'i> Reader<'i> {
     }
 
     /// The first document, unless it is null.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
     fn document(mut self) -> Result<Option<Document>, YamlError> {
         loop {
             let (event, span) = self.next()?;
@@ -175,6 +176,7 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
     fn value(&mut self, event: Event<'i>, span: ParserSpan, depth: usize) -> Result<(Value, Option<Node>), YamlError> {
         if depth > DEPTH_MAX {
             return Err(self.error(&span, format!("nested more than {DEPTH_MAX} deep")));

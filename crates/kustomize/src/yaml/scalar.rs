@@ -136,9 +136,7 @@ pub(crate) fn number_from_f64(float: f64) -> Number {
     const INTEGERS_BELOW: f64 = 1e21;
     if float.fract() == 0.0 && float.abs() < INTEGERS_BELOW {
         let text = format!("{float}");
-        if let Some(number) =
-            text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)).ok()
-        {
+        if let Ok(number) = text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)) {
             return number;
         }
     }
