@@ -167,9 +167,8 @@ impl Reconciler {
         work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, PassError> {
         let (repo, app) = (Arc::clone(&self.repo), Arc::clone(&self.app));
-        let result = tokio::task::spawn_blocking(move || {
-            work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app)
-        });
+        let result =
+            tokio::task::spawn_blocking(move || work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app));
         Ok(result.await??)
     }
 
@@ -230,7 +229,13 @@ impl Reconciler {
     }
 
     /// Does one action. Returns the new HEAD where a commit was made.
-    async fn perform(&self, action: &Action, view: &View, policy: &Policy, did: &mut impl FnMut(Did)) -> Result<Option<CommitId>, PassError> {
+    async fn perform(
+        &self,
+        action: &Action,
+        view: &View,
+        policy: &Policy,
+        did: &mut impl FnMut(Did),
+    ) -> Result<Option<CommitId>, PassError> {
         if let Action::Commit(commit) = action {
             return self.commit(commit, did).await.map(Some);
         }

@@ -67,7 +67,8 @@ fn find_apps(root: &Path) -> Vec<PathBuf> {
             apps.push(folder.clone());
         }
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != ".git");
+        let folders =
+            entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != ".git");
         open.extend(folders.map(|entry| entry.path()));
     }
     apps.sort();

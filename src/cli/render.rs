@@ -54,7 +54,8 @@ pub(super) fn run(args: &RenderArgs) -> ExitCode {
 
 /// The tree's root, and the directory in it. Outside git nothing confines directories, as with kubectl.
 fn locate(dir: &Path, root: Option<&Path>) -> Result<(PathBuf, String), String> {
-    let resolve = |path: &Path| path.canonicalize().map_err(|error| format!("failed to read {}: {error}", path.display()));
+    let resolve =
+        |path: &Path| path.canonicalize().map_err(|error| format!("failed to read {}: {error}", path.display()));
     let dir = resolve(dir)?;
     let root = match root {
         Some(root) => resolve(root)?,

@@ -1,7 +1,7 @@
 //! The daemon: the one `select!` and the one clock. It collects an event, [`schedule`] decides, then it performs.
 
-pub mod clock;
 mod announce;
+pub mod clock;
 mod schedule;
 mod triggers;
 
@@ -147,7 +147,8 @@ impl Daemon {
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
         let (trigger, triggers) = mpsc::channel(TRIGGERS_MAX);
-        let asker = Asker::new(cluster.client().clone(), triggers::in_cluster()).context("failed to make an HTTP client")?;
+        let asker =
+            Asker::new(cluster.client().clone(), triggers::in_cluster()).context("failed to make an HTTP client")?;
         let checks = Runner::new(asker, clock::now, {
             let trigger = trigger.clone();
             move |app: &AppName| triggers::send(&trigger, Event::AppTouched(app.clone()))
@@ -158,9 +159,8 @@ impl Daemon {
         });
         let mut background = JoinSet::new();
         if let Some(address) = settings.listen {
-            let (bound, server) = http::serve(address, board.clone())
-                .await
-                .with_context(|| format!("failed to listen on {address}"))?;
+            let (bound, server) =
+                http::serve(address, board.clone()).await.with_context(|| format!("failed to listen on {address}"))?;
             tracing::info!("listening on http://{bound}");
             if let Some(updates) = &updates {
                 // Whoever listens may be gone.
@@ -280,8 +280,10 @@ impl Daemon {
         let Some(app) = self.apps.get(name).cloned() else { return Ended::Waiting(None) };
         let namespace = self.reconciler(Arc::clone(&app)).app_namespace().to_owned();
         let repo = self.announcer.location().to_owned();
-        let mut status =
-            self.board.get(name).unwrap_or_else(|| AppStatus::unknown(name.clone(), namespace, repo, self.settings.branch.clone()));
+        let mut status = self
+            .board
+            .get(name)
+            .unwrap_or_else(|| AppStatus::unknown(name.clone(), namespace, repo, self.settings.branch.clone()));
         let (ended, outcome) = match found {
             Ok(found) => {
                 let wake = self.found(&app, &mut status, &found);

@@ -83,7 +83,8 @@ impl<'a> Story<'a> {
         self.show.step("the first release: 1.0.0 into blue");
         self.until("the first release", |status| is_live(status, Colour::Blue, "1.0.0")).await?;
         let (service, port) = SERVICE;
-        let address = self.sandbox.service_address("default", service, port).context("the live Service has no address")?;
+        let address =
+            self.sandbox.service_address("default", service, port).context("the live Service has no address")?;
         self.show.say("client", &format!("asks http://{address}/ all the time"));
         self.client.expect("1.0.0");
         self.client.start(address).context("failed to start the test client")?;
@@ -141,9 +142,10 @@ impl<'a> Story<'a> {
         self.show.say("git", &format!("{commit:.7} pushed"));
         let revision = commit.to_string();
         let rejected = |status: &AppStatus| {
-            status.verdict.as_ref().is_some_and(|verdict| {
-                verdict.revision.as_str() == revision && verdict.verdict == Verdict::Rejected
-            })
+            status
+                .verdict
+                .as_ref()
+                .is_some_and(|verdict| verdict.revision.as_str() == revision && verdict.verdict == Verdict::Rejected)
         };
         let status = self.until("the rejection", rejected).await?;
         let Some(live) = status.serving else { bail!("nothing serves after the rejection") };

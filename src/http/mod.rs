@@ -75,7 +75,10 @@ impl Board {
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn serve(address: SocketAddr, board: Board) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
+pub async fn serve(
+    address: SocketAddr,
+    board: Board,
+) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     let router = router(board);

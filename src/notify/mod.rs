@@ -104,7 +104,9 @@ mod tests {
         let hook = || Mock::given(method("POST")).and(path("/hook"));
         hook().respond_with(ResponseTemplate::new(503)).up_to_n_times(1).mount(&server).await;
         hook()
-            .and(body_partial_json(json!({"specversion": "1.0", "type": "dev.turquoise.release.live", "subject": "shop"})))
+            .and(body_partial_json(
+                json!({"specversion": "1.0", "type": "dev.turquoise.release.live", "subject": "shop"}),
+            ))
             .respond_with(ResponseTemplate::new(204))
             .expect(1)
             .mount(&server)

@@ -117,7 +117,8 @@ impl Pod {
     }
 
     pub(crate) fn state(&self, workload: &str, pace: Pace, now_s: i64) -> PodState {
-        let trouble = |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
+        let trouble =
+            |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
         let crashed = self.crashed(pace, now_s);
         let trouble = if self.rotten || self.content.base == NEVER_PULLS {
             Some(trouble("ImagePullBackOff", &format!("shop:{} not found", self.content.base), true))

@@ -129,9 +129,7 @@ impl World {
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
             foreign: BTreeSet::new(),
-            checks: checks
-                .map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) })
-                .collect(),
+            checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }
 }

@@ -1,0 +1,9 @@
+//! From outside: a real turquoise process, a real bare repository and the `git` binary, kubectl for the human hand, the
+//! embedded cluster in a process of its own, and traffic all the time.
+
+mod files;
+mod kills;
+mod people;
+mod releases;
+mod stage;
+mod traffic;

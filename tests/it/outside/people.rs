@@ -1,0 +1,119 @@
+//! SITUATIONS 37 and 50-61: people's hands in git and in the cluster.
+
+use std::fs;
+
+use super::stage::{Stage, edit};
+
+#[test]
+fn a_reverted_flip_goes_back_at_once_and_is_withdrawn() {
+    let stage = Stage::open();
+    let bump = stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    let unflip = stage.revert_flip();
+    stage.until_live("blue", "1.0.0");
+    stage.until("withdrawn", |app| stage.verdicts(&bump, "withdrawn") == 1 && stage.is_at_rest(app));
+    // The revert is reverted: live again.
+    stage.revert(&unflip);
+    stage.until_live("green", "1.1.0");
+    stage.ends();
+}
+
+#[test]
+fn a_withdrawn_bump_that_is_reverted_too_changes_nothing_more() {
+    let stage = Stage::open();
+    let bump = stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    stage.revert_flip();
+    stage.until("withdrawn", |app| stage.verdicts(&bump, "withdrawn") == 1 && stage.is_at_rest(app));
+    let commits = stage.git_log("%H").len();
+    stage.revert(&bump);
+    stage.until("rest", |app| stage.is_at_rest(app));
+    assert_eq!(stage.git_log("%H").len(), commits + 1);
+    stage.ends();
+}
+
+#[test]
+fn the_selector_by_hand_to_an_empty_colour() {
+    let stage = Stage::open();
+    stage.select("green");
+    stage.until_live("green", "1.0.0");
+    stage.ends();
+}
+
+#[test]
+fn bump_and_selector_in_one_commit() {
+    let stage = Stage::open();
+    stage.commit("Release 1.1.0 into green", |clone| {
+        edit(&clone.join("base/kustomization.yaml"), |text| text.replace("newTag: 1.0.0", "newTag: 1.1.0"));
+        edit(&clone.join("overlays/live/service.yaml"), |text| text.replacen("colour: blue", "colour: green", 1));
+    });
+    stage.until_live("green", "1.1.0");
+    assert_eq!(stage.status()["colours"]["blue"]["images"][0], "shop:1.0.0");
+    stage.ends();
+}
+
+#[test]
+fn the_selector_by_hand_to_a_rejected_colour_is_taken_back() {
+    let stage = Stage::open();
+    let bump = stage.bump("2.0.0-smoke-fails");
+    stage.until_verdict(&bump, "rejected");
+    let by_hand = stage.select("green");
+    stage.until("taken back", |app| {
+        app["declared"] == "blue" && app["head"] != by_hand.as_str() && stage.is_at_rest(app)
+    });
+    assert_eq!(stage.status()["serving"], "blue");
+    stage.ends();
+}
+
+#[test]
+fn a_lock_deleted_by_hand_is_restored() {
+    let stage = Stage::open();
+    stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    let before = stage.file("turquoise.lock");
+    let green = |text: &str| text.lines().skip_while(|line| *line != "green:").take(8).collect::<Vec<_>>().join("\n");
+    stage.commit("Who needs a lock", |clone| fs::remove_file(clone.join("turquoise.lock")).expect("removed"));
+    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
+    assert_eq!(green(&stage.file("turquoise.lock")), green(&before));
+    assert_eq!(stage.status()["serving"], "green");
+    stage.ends();
+}
+
+#[test]
+fn an_emptied_or_foreign_selector_in_git_is_blocked_and_traffic_stays() {
+    let stage = Stage::open();
+    for value in ["\"\"", "purple"] {
+        stage.select(value);
+        let status =
+            stage.until("blocked", |app| app["phase"] == "blocked" && app["head"] == stage.git_log("%H")[0].as_str());
+        assert_eq!(status["blocked"]["reason"], "selector_unknown", "{status:#}");
+        assert_eq!(stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector.colour}"]), "blue");
+    }
+    stage.select("blue");
+    stage.until_live("blue", "1.0.0");
+    stage.ends();
+}
+
+#[test]
+fn a_selector_changed_in_the_cluster_is_put_back() {
+    let stage = Stage::open();
+    stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    stage.kubectl(&["patch", "service", "shop", "-p", r#"{"spec":{"selector":{"colour":"blue"}}}"#]);
+    let selector = || stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector.colour}"]);
+    stage.until("green again", |_| selector() == "green");
+    stage.until_live("green", "1.1.0");
+    stage.ends();
+}
+
+#[test]
+fn a_live_deployment_that_is_deleted_comes_back() {
+    let stage = Stage::open();
+    stage.kubectl(&["delete", "service", "shop-preview"]);
+    stage.kubectl(&["delete", "configmaps", "-l", "turquoise.dev/colour=blue"]);
+    stage.until("created again", |_| {
+        stage.kubectl(&["get", "configmaps", "-l", "turquoise.dev/colour=blue", "-o", "name"]).contains("shop-settings")
+            && stage.kubectl(&["get", "services", "-o", "name"]).contains("shop-preview")
+    });
+    stage.ends();
+}
