@@ -28,7 +28,12 @@ pub(super) fn listening_port(spec: &Value) -> u16 {
 }
 
 /// What the process is told: its arguments, and its environment resolved as a kubelet does.
-pub(super) fn settings(shared: &Arc<Shared>, pod: &Value, spec: &Value, program: &Program) -> Result<Settings, NoStart> {
+pub(super) fn settings(
+    shared: &Arc<Shared>,
+    pod: &Value,
+    spec: &Value,
+    program: &Program,
+) -> Result<Settings, NoStart> {
     let environment = environment(shared, pod, spec)?;
     let var = |name: &str| environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let words = list(spec, "/command").iter().chain(list(spec, "/args")).filter_map(Value::as_str);

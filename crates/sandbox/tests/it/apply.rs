@@ -13,7 +13,10 @@ fn path(name: &str) -> String {
 fn managers(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let word = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
-    entries.iter().map(|entry| format!("{} {} {}", word(entry, "manager"), word(entry, "operation"), word(entry, "subresource"))).collect()
+    entries
+        .iter()
+        .map(|entry| format!("{} {} {}", word(entry, "manager"), word(entry, "operation"), word(entry, "subresource")))
+        .collect()
 }
 
 fn fields(object: &Value, manager: &str) -> Value {
@@ -69,10 +72,12 @@ async fn another_owners_value_conflicts_unless_forced() {
 async fn an_update_takes_fields_over() {
     let cluster = Cluster::start().await;
     cluster.ok(cluster.apply(&path("a"), "one", false, &config_map("a", &json!({"x": "1", "y": "1"}))).await);
-    let changed = cluster.ok(cluster.patch(&format!("{}?fieldManager=hand", path("a")), MERGE, &json!({"data": {"x": "2"}})).await);
+    let changed = cluster
+        .ok(cluster.patch(&format!("{}?fieldManager=hand", path("a")), MERGE, &json!({"data": {"x": "2"}})).await);
     assert_eq!(managers(&changed), ["one Apply -", "hand Update -"]);
     assert_eq!(fields(&changed, "one"), json!({"f:data": {"f:y": {}}}));
-    let (status, refused) = cluster.apply(&path("a"), "one", false, &config_map("a", &json!({"x": "1", "y": "1"}))).await;
+    let (status, refused) =
+        cluster.apply(&path("a"), "one", false, &config_map("a", &json!({"x": "1", "y": "1"}))).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(refused["message"], "Apply failed with 1 conflict: conflict with \"hand\" using v1: .data.x");
 }
@@ -85,14 +90,16 @@ async fn a_services_selector_is_one_value() {
     let (status, refused) = cluster.apply(&path, "two", false, &service("shop", "shop", "green")).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(refused["details"]["causes"][0]["field"], ".spec.selector");
-    let patched = cluster.ok(
-        cluster
-            .patch(&format!("{path}?fieldManager=flip"), JSON_PATCH, &json!([
+    let patched = cluster.ok(cluster
+        .patch(
+            &format!("{path}?fieldManager=flip"),
+            JSON_PATCH,
+            &json!([
                 {"op": "test", "path": "/spec/selector/colour", "value": "blue"},
                 {"op": "replace", "path": "/spec/selector/colour", "value": "green"},
-            ]))
-            .await,
-    );
+            ]),
+        )
+        .await);
     assert_eq!(fields(&patched, "flip"), json!({"f:spec": {"f:selector": {}}}));
 }
 
@@ -131,11 +138,21 @@ async fn defaults_and_allocations_belong_to_nobody_and_lists_merge_by_key() {
 #[tokio::test]
 async fn controllers_write_the_status_under_their_own_name() {
     let cluster = Cluster::start().await;
-    cluster.ok(cluster.apply(&format!("{DEPLOYMENTS}/web"), "one", false, &deployment("web", "blue", "backend", "1.0.0", 1, &json!([]))).await);
+    cluster.ok(cluster
+        .apply(
+            &format!("{DEPLOYMENTS}/web"),
+            "one",
+            false,
+            &deployment("web", "blue", "backend", "1.0.0", 1, &json!([])),
+        )
+        .await);
     cluster.ready("web", 1).await;
     let (_, live) = cluster.get(&format!("{DEPLOYMENTS}/web")).await;
     assert_eq!(managers(&live), ["one Apply -", "kube-controller-manager Update status"]);
-    assert!(fields(&live, "kube-controller-manager")["f:metadata"]["f:annotations"].is_object() || live["metadata"]["annotations"].is_object());
+    assert!(
+        fields(&live, "kube-controller-manager")["f:metadata"]["f:annotations"].is_object()
+            || live["metadata"]["annotations"].is_object()
+    );
 }
 
 #[tokio::test]
@@ -159,7 +176,8 @@ async fn a_resource_version_in_the_configuration_is_a_precondition() {
 async fn a_dry_run_answers_and_stores_nothing() {
     let cluster = Cluster::start().await;
     let wanted = config_map("a", &json!({"x": "1"}));
-    let (status, shown) = cluster.patch(&format!("{}?fieldManager=one&dryRun=All", path("a")), crate::support::APPLY, &wanted).await;
+    let (status, shown) =
+        cluster.patch(&format!("{}?fieldManager=one&dryRun=All", path("a")), crate::support::APPLY, &wanted).await;
     assert_eq!((status, &shown["data"]["x"]), (StatusCode::CREATED, &json!("1")));
     assert!(cluster.sandbox.get("configmaps", "default", "a").is_none());
 }
@@ -168,7 +186,8 @@ async fn a_dry_run_answers_and_stores_nothing() {
 async fn kubectls_own_apply_is_taken_over_by_force() {
     let cluster = Cluster::start().await;
     cluster.kubectl_ok("apply -f -", &service("shop", "shop", "blue").to_string()).await;
-    let taken = cluster.ok(cluster.apply(&format!("{SERVICES}/shop"), "turquoise", true, &service("shop", "shop", "green")).await);
+    let taken = cluster
+        .ok(cluster.apply(&format!("{SERVICES}/shop"), "turquoise", true, &service("shop", "shop", "green")).await);
     assert_eq!(taken["spec"]["selector"]["colour"], "green");
     assert!(managers(&taken).contains(&"turquoise Apply -".to_owned()));
     assert!(fields(&taken, "kubectl-client-side-apply")["f:spec"].get("f:selector").is_none());

@@ -62,7 +62,8 @@ async fn stale_lists_show_the_past() {
     let cluster = Cluster::start().await;
     cluster.sandbox.faults().stale_lists();
     cluster.ok(cluster.post(CONFIG_MAPS, &config_map("a", &json!({}))).await);
-    let names = |list: &serde_json::Value| list["items"].as_array().unwrap().iter().any(|item| item["metadata"]["name"] == "a");
+    let names =
+        |list: &serde_json::Value| list["items"].as_array().unwrap().iter().any(|item| item["metadata"]["name"] == "a");
     assert!(!names(&cluster.get(CONFIG_MAPS).await.1));
     assert_eq!(cluster.get(&format!("{CONFIG_MAPS}/a")).await.0, StatusCode::OK, "single objects are fresh");
     cluster.sandbox.faults().fresh_lists();

@@ -14,19 +14,37 @@ fn manifests(tag: &str) -> String {
 #[tokio::test]
 async fn apply_get_patch_scale_and_delete() {
     let cluster = Cluster::start().await;
-    assert_eq!(cluster.kubectl_ok("apply -f -", &manifests("1.0.0")).await, "deployment.apps/web created\nservice/web created\n");
-    assert_eq!(cluster.kubectl_ok("apply -f -", &manifests("1.0.0")).await, "deployment.apps/web unchanged\nservice/web unchanged\n");
-    assert_eq!(cluster.kubectl_ok("apply -f -", &manifests("1.1.0")).await, "deployment.apps/web configured\nservice/web unchanged\n");
+    assert_eq!(
+        cluster.kubectl_ok("apply -f -", &manifests("1.0.0")).await,
+        "deployment.apps/web created\nservice/web created\n"
+    );
+    assert_eq!(
+        cluster.kubectl_ok("apply -f -", &manifests("1.0.0")).await,
+        "deployment.apps/web unchanged\nservice/web unchanged\n"
+    );
+    assert_eq!(
+        cluster.kubectl_ok("apply -f -", &manifests("1.1.0")).await,
+        "deployment.apps/web configured\nservice/web unchanged\n"
+    );
     let told = cluster.kubectl_ok("rollout status deployment/web --timeout=15s", "").await;
     assert!(told.contains("successfully rolled out"), "{told}");
     let table = cluster.kubectl_ok("get deploy,rs,svc,endpointslices,events", "").await;
-    for words in ["READY   UP-TO-DATE   AVAILABLE", "DESIRED   CURRENT   READY", "CLUSTER-IP", "ADDRESSTYPE", "ScalingReplicaSet"] {
+    for words in [
+        "READY   UP-TO-DATE   AVAILABLE",
+        "DESIRED   CURRENT   READY",
+        "CLUSTER-IP",
+        "ADDRESSTYPE",
+        "ScalingReplicaSet",
+    ] {
         assert!(table.contains(words), "no {words} in\n{table}");
     }
     cluster.ready("web", 2).await;
     eventually("old pods are gone", || cluster.pods("web").len() == 2).await;
     let pods = cluster.kubectl_ok("get pods -o wide --no-headers", "").await;
-    assert!(pods.lines().all(|line| line.contains("1/1") && line.contains("Running") && line.contains("127.97.")), "{pods}");
+    assert!(
+        pods.lines().all(|line| line.contains("1/1") && line.contains("Running") && line.contains("127.97.")),
+        "{pods}"
+    );
     let yaml = cluster.kubectl_ok("get deploy web -o yaml", "").await;
     assert!(yaml.contains("kind: Deployment") && yaml.contains("image: shop:1.1.0"));
     cluster.kubectl_ok("scale deployment/web --replicas=3", "").await;

@@ -3,7 +3,9 @@
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{CONFIG_MAPS, Cluster, DEPLOYMENTS, JSON_PATCH, MERGE, SERVICES, STRATEGIC, config_map, deployment, service};
+use crate::support::{
+    CONFIG_MAPS, Cluster, DEPLOYMENTS, JSON_PATCH, MERGE, SERVICES, STRATEGIC, config_map, deployment, service,
+};
 
 #[tokio::test]
 async fn a_failing_test_changes_nothing() {
@@ -45,7 +47,8 @@ async fn a_version_that_a_patch_sets_is_a_precondition() {
 async fn a_merge_patch_removes_by_null() {
     let cluster = Cluster::start().await;
     cluster.ok(cluster.post(CONFIG_MAPS, &config_map("a", &json!({"x": "1", "y": "2"}))).await);
-    let patched = cluster.ok(cluster.patch(&format!("{CONFIG_MAPS}/a"), MERGE, &json!({"data": {"x": null, "z": "3"}})).await);
+    let patched =
+        cluster.ok(cluster.patch(&format!("{CONFIG_MAPS}/a"), MERGE, &json!({"data": {"x": null, "z": "3"}})).await);
     assert_eq!(patched["data"], json!({"y": "2", "z": "3"}));
 }
 
@@ -98,7 +101,8 @@ async fn what_must_not_change_is_refused() {
     assert!(message.starts_with("Deployment.apps \"web\" is invalid: spec.selector: Invalid value: "), "{message}");
     assert!(message.ends_with(": field is immutable"), "{message}");
     cluster.ok(cluster.post(SERVICES, &service("shop", "shop", "blue")).await);
-    let (status, _) = cluster.patch(&format!("{SERVICES}/shop"), MERGE, &json!({"spec": {"clusterIP": "127.96.0.9"}})).await;
+    let (status, _) =
+        cluster.patch(&format!("{SERVICES}/shop"), MERGE, &json!({"spec": {"clusterIP": "127.96.0.9"}})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 

@@ -33,7 +33,12 @@ async fn start(options: Options, tag: &str) -> Cluster {
 async fn an_unknown_image_is_not_pulled() {
     let cluster = start(fast(), "9.9.9").await;
     let pod = waits_for(&cluster, "ErrImagePull").await;
-    assert!(container(&pod)["state"]["waiting"]["message"].as_str().unwrap().ends_with("docker.io/library/shop:9.9.9: not found"));
+    assert!(
+        container(&pod)["state"]["waiting"]["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("docker.io/library/shop:9.9.9: not found")
+    );
     assert_eq!(pod["status"]["phase"], "Pending");
     waits_for(&cluster, "ImagePullBackOff").await;
     let events = cluster.sandbox.list("events", Some("default"));
@@ -48,7 +53,8 @@ async fn a_crash_loop_backs_off_and_keeps_the_last_words() {
     assert_eq!((&last["exitCode"], &last["reason"]), (&json!(1), &json!("Error")));
     assert!(last["message"].as_str().unwrap().contains("no such table"));
     assert!(container(&pod)["restartCount"].as_u64().unwrap() >= 1);
-    eventually("it goes on crashing", || container(&cluster.pods("web")[0])["restartCount"].as_u64().unwrap() >= 3).await;
+    eventually("it goes on crashing", || container(&cluster.pods("web")[0])["restartCount"].as_u64().unwrap() >= 3)
+        .await;
 }
 
 #[tokio::test]
@@ -83,11 +89,13 @@ async fn a_missing_config_map_is_waited_for() {
 async fn a_failing_liveness_probe_restarts_the_container() {
     let cluster = Cluster::start().await;
     let mut web = deployment("web", "blue", "backend", "1.0.0", 1, &json!([]));
-    web["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] =
-        json!({"httpGet": {"path": "/nothing", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1, "initialDelaySeconds": 1});
+    web["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"path": "/nothing", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1, "initialDelaySeconds": 1});
     cluster.ok(cluster.post(DEPLOYMENTS, &web).await);
     eventually("it was restarted", || {
-        cluster.pods("web").first().is_some_and(|pod| container(pod)["restartCount"].as_u64().is_some_and(|count| count >= 1))
+        cluster
+            .pods("web")
+            .first()
+            .is_some_and(|pod| container(pod)["restartCount"].as_u64().is_some_and(|count| count >= 1))
     })
     .await;
 }
@@ -100,7 +108,10 @@ async fn a_startup_probe_comes_before_readiness() {
     container_spec["startupProbe"] = json!({"tcpSocket": {"port": "http"}, "periodSeconds": 1});
     cluster.ok(cluster.post(DEPLOYMENTS, &web).await);
     eventually("it has started and is not ready", || {
-        cluster.pods("web").first().is_some_and(|pod| container(pod)["started"] == true && container(pod)["ready"] == false)
+        cluster
+            .pods("web")
+            .first()
+            .is_some_and(|pod| container(pod)["started"] == true && container(pod)["ready"] == false)
     })
     .await;
     cluster.ready("web", 1).await;
@@ -154,10 +165,13 @@ async fn what_breaks_live_breaks_after_the_first_visitor() {
 #[tokio::test]
 async fn the_broken_versions_break_as_named() {
     let cluster = Cluster::start().await;
-    for (tag, root, smoke) in [("2.0.0-smoke-fails", 200, 500), ("2.0.0-wrong-backend", 500, 500), ("2.0.0", 200, 200)] {
+    for (tag, root, smoke) in [("2.0.0-smoke-fails", 200, 500), ("2.0.0-wrong-backend", 500, 500), ("2.0.0", 200, 200)]
+    {
         let colour = tag.replace('.', "-");
         cluster.shop(&colour, tag, 1).await;
-        cluster.ok(cluster.post(crate::support::SERVICES, &service(&format!("s-{colour}"), &format!("frontend-{colour}"), &colour)).await);
+        cluster.ok(cluster
+            .post(crate::support::SERVICES, &service(&format!("s-{colour}"), &format!("frontend-{colour}"), &colour))
+            .await);
         let address = cluster.address(&format!("s-{colour}"));
         eventually("it listens", || std::net::TcpStream::connect(address).is_ok()).await;
         let (status, body) = ask(address, "/").await.unwrap();

@@ -27,12 +27,16 @@ async fn a_rolling_update_never_goes_below_its_availability() {
         let pods = cluster.pods("web");
         let lives: Vec<_> = pods.iter().filter(|pod| pod["metadata"].get("deletionTimestamp").is_none()).collect();
         let is_ready = |pod: &&&Value| {
-            pod["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+            pod["status"]["conditions"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
         };
         assert!(lives.iter().filter(is_ready).count() >= 4, "fewer than four are ready");
         most = most.max(lives.len());
         let found = cluster.sandbox.get("deployments", "default", "web").unwrap();
-        found["status"]["updatedReplicas"] == 4 && found["status"]["replicas"] == 4 && found["status"]["availableReplicas"] == 4
+        found["status"]["updatedReplicas"] == 4
+            && found["status"]["replicas"] == 4
+            && found["status"]["availableReplicas"] == 4
     })
     .await;
     assert_eq!(most, 5, "one more than wanted, no more");
@@ -60,7 +64,8 @@ async fn recreate_stops_the_old_before_it_starts_the_new() {
     cluster.ready("web", 2).await;
     cluster.ok(cluster.patch(&format!("{DEPLOYMENTS}/web"), STRATEGIC, &image("1.1.0")).await);
     eventually("it is recreated", || {
-        let mut images: Vec<_> = cluster.pods("web").iter().map(|pod| pod["spec"]["containers"][0]["image"].clone()).collect();
+        let mut images: Vec<_> =
+            cluster.pods("web").iter().map(|pod| pod["spec"]["containers"][0]["image"].clone()).collect();
         images.dedup();
         assert!(images.len() < 2, "old and new at once");
         images == [json!("shop:1.1.0")]
@@ -94,7 +99,8 @@ async fn min_ready_seconds_delay_availability() {
     let mut web = deployment("web", "blue", "backend", "1.0.0", 1, &json!([]));
     web["spec"]["minReadySeconds"] = json!(1);
     cluster.ok(cluster.post(DEPLOYMENTS, &web).await);
-    let status = || cluster.sandbox.get("deployments", "default", "web").map(|live| live["status"].clone()).unwrap_or_default();
+    let status =
+        || cluster.sandbox.get("deployments", "default", "web").map(|live| live["status"].clone()).unwrap_or_default();
     eventually("it is ready", || status()["readyReplicas"] == 1).await;
     assert!(status().get("availableReplicas").is_none());
     cluster.ready("web", 1).await;
@@ -111,7 +117,8 @@ async fn a_paused_deployment_waits_and_old_sets_are_cleaned_up() {
     cluster.ok(cluster.patch(&path, MERGE, &json!({"spec": {"paused": true}})).await);
     cluster.ok(cluster.patch(&path, STRATEGIC, &image("1.1.0")).await);
     eventually("it is paused", || {
-        condition(&cluster.sandbox.get("deployments", "default", "web").unwrap(), "Progressing")["reason"] == "DeploymentPaused"
+        condition(&cluster.sandbox.get("deployments", "default", "web").unwrap(), "Progressing")["reason"]
+            == "DeploymentPaused"
     })
     .await;
     assert_eq!(cluster.sandbox.list("replicasets", Some("default")).len(), 1);

@@ -143,9 +143,8 @@ impl Cluster {
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .expect("`kubectl` is needed by these tests: `make` fetches it, or name one in $KUBECTL");
+        let mut child =
+            command.spawn().expect("`kubectl` is needed by these tests: `make` fetches it, or name one in $KUBECTL");
         let mut stdin = child.stdin.take().unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await.unwrap();
         drop(stdin);

@@ -37,7 +37,8 @@ async fn no_request_fails_while_the_selector_flips_and_pods_are_scaled_down() {
     eventually("it listens", || std::net::TcpStream::connect(address).is_ok()).await;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let visitors: Vec<_> = (0..6).map(|number| tokio::spawn(visit(address, number % 2 == 0, Arc::clone(&stop)))).collect();
+    let visitors: Vec<_> =
+        (0..6).map(|number| tokio::spawn(visit(address, number % 2 == 0, Arc::clone(&stop)))).collect();
     let long = tokio::spawn(async move { ask(address, "/slow?ms=3000").await });
     for round in 0..20 {
         let (from, to) = if round % 2 == 0 { ("blue", "green") } else { ("green", "blue") };
@@ -90,7 +91,11 @@ async fn new_connections_follow_a_flip_at_once_and_never_go_back() {
     }
     versions.dedup();
     assert!(versions == ["2.0.0"] || versions == ["1.0.0", "2.0.0"], "{versions:?}");
-    assert_eq!(kept.ask(address, "/", false).await.unwrap().1["version"], "1.0.0", "an open connection stays with its pod");
+    assert_eq!(
+        kept.ask(address, "/", false).await.unwrap().1["version"],
+        "1.0.0",
+        "an open connection stays with its pod"
+    );
 }
 
 #[tokio::test]

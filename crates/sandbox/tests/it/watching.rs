@@ -20,7 +20,16 @@ async fn events(cluster: &Cluster, query: &str, count: usize) -> Vec<Value> {
 }
 
 fn shown(events: &[Value]) -> Vec<String> {
-    events.iter().map(|event| format!("{} {}", event["type"].as_str().unwrap(), event["object"]["metadata"]["name"].as_str().unwrap_or("-"))).collect()
+    events
+        .iter()
+        .map(|event| {
+            format!(
+                "{} {}",
+                event["type"].as_str().unwrap(),
+                event["object"]["metadata"]["name"].as_str().unwrap_or("-")
+            )
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -34,8 +43,10 @@ async fn a_watch_goes_on_from_a_version() {
     cluster.ok(cluster.delete(&format!("{CONFIG_MAPS}/a")).await);
     let seen = events(&cluster, &format!("resourceVersion={version}"), 3).await;
     assert_eq!(shown(&seen), ["MODIFIED a", "ADDED b", "DELETED a"]);
-    let versions: Vec<u64> =
-        seen.iter().map(|event| event["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()).collect();
+    let versions: Vec<u64> = seen
+        .iter()
+        .map(|event| event["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap())
+        .collect();
     assert!(versions.is_sorted() && versions[0] > version.parse().unwrap(), "{versions:?}");
 }
 
@@ -85,7 +96,8 @@ async fn a_timeout_ends_a_watch_with_a_bookmark() {
     let cluster = Cluster::start().await;
     let (_, list) = cluster.get(CONFIG_MAPS).await;
     let version = list["metadata"]["resourceVersion"].as_str().unwrap();
-    let seen = events(&cluster, &format!("timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion={version}"), 9).await;
+    let seen =
+        events(&cluster, &format!("timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion={version}"), 9).await;
     assert_eq!(shown(&seen), ["BOOKMARK -"]);
 }
 
@@ -97,11 +109,18 @@ async fn lists_come_in_pages() {
     }
     let (_, first) = cluster.get(&format!("{CONFIG_MAPS}?limit=2&labelSelector=!x")).await;
     let names = |list: &Value| -> Vec<String> {
-        list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&first), ["a", "b"]);
     let token = first["metadata"]["continue"].as_str().unwrap();
-    let (_, rest) = cluster.get(&format!("{CONFIG_MAPS}?limit=2&continue={token}&fieldSelector=metadata.name!%3Dkube-root-ca.crt")).await;
+    let (_, rest) = cluster
+        .get(&format!("{CONFIG_MAPS}?limit=2&continue={token}&fieldSelector=metadata.name!%3Dkube-root-ca.crt"))
+        .await;
     assert_eq!(names(&rest), ["c"]);
     assert!(rest["metadata"].get("continue").is_none());
 }

@@ -8,10 +8,14 @@ use crate::support::{CONFIG_MAPS, Cluster, DEPLOYMENTS, PODS, SERVICES, config_m
 #[tokio::test]
 async fn a_deployment_gets_the_servers_defaults() {
     let cluster = Cluster::start().await;
-    let made = cluster.ok(cluster.post(DEPLOYMENTS, &deployment("web", "blue", "backend", "1.0.0", 0, &json!([]))).await);
+    let made =
+        cluster.ok(cluster.post(DEPLOYMENTS, &deployment("web", "blue", "backend", "1.0.0", 0, &json!([]))).await);
     let spec = &made["spec"];
     assert_eq!((&spec["revisionHistoryLimit"], &spec["progressDeadlineSeconds"]), (&json!(10), &json!(600)));
-    assert_eq!(spec["strategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}));
+    assert_eq!(
+        spec["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
+    );
     let pod = &spec["template"]["spec"];
     assert_eq!((&pod["dnsPolicy"], &pod["restartPolicy"]), (&json!("ClusterFirst"), &json!("Always")));
     let probe = &pod["containers"][0]["readinessProbe"];
@@ -30,12 +34,32 @@ async fn what_is_wrong_is_refused_with_the_servers_words() {
         changed
     };
     let cases = [
-        (with("/metadata/name", json!("Web")), StatusCode::UNPROCESSABLE_ENTITY, "metadata.name: Invalid value: \"Web\""),
-        (with("/spec/template/metadata/labels", json!({"app": "x"})), StatusCode::UNPROCESSABLE_ENTITY, "`selector` does not match template `labels`"),
-        (with("/spec/template/spec/containers", json!([])), StatusCode::UNPROCESSABLE_ENTITY, "spec.template.spec.containers: Required value"),
-        (with("/spec/template/spec/containers/0/image", json!("")), StatusCode::UNPROCESSABLE_ENTITY, "spec.template.spec.containers[0].image: Required value"),
+        (
+            with("/metadata/name", json!("Web")),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "metadata.name: Invalid value: \"Web\"",
+        ),
+        (
+            with("/spec/template/metadata/labels", json!({"app": "x"})),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "`selector` does not match template `labels`",
+        ),
+        (
+            with("/spec/template/spec/containers", json!([])),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "spec.template.spec.containers: Required value",
+        ),
+        (
+            with("/spec/template/spec/containers/0/image", json!("")),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "spec.template.spec.containers[0].image: Required value",
+        ),
         (with("/spec/replicas", json!(-1)), StatusCode::UNPROCESSABLE_ENTITY, "must be greater than or equal to 0"),
-        (with("/spec/replicas", json!("two")), StatusCode::BAD_REQUEST, "Deployment in version \"v1\" cannot be handled as a Deployment"),
+        (
+            with("/spec/replicas", json!("two")),
+            StatusCode::BAD_REQUEST,
+            "Deployment in version \"v1\" cannot be handled as a Deployment",
+        ),
         (with("/kind", json!("Pod")), StatusCode::BAD_REQUEST, "must be of type Deployment"),
     ];
     for (object, status, words) in cases {
@@ -63,7 +87,14 @@ async fn names_versions_and_namespaces_are_checked() {
     let (status, nowhere) = cluster.post("/api/v1/namespaces/nowhere/configmaps", &config_map("a", &json!({}))).await;
     assert_eq!((status, &nowhere["message"]), (StatusCode::NOT_FOUND, &json!("namespaces \"nowhere\" not found")));
     let path = format!("{CONFIG_MAPS}/a");
-    let replace = |object: Value| cluster.call(Method::PUT, "/api/v1/namespaces/default/configmaps/a", "application/json", Box::leak(object.to_string().into_boxed_str()));
+    let replace = |object: Value| {
+        cluster.call(
+            Method::PUT,
+            "/api/v1/namespaces/default/configmaps/a",
+            "application/json",
+            Box::leak(object.to_string().into_boxed_str()),
+        )
+    };
     let mut stale = made.clone();
     stale["data"] = json!({"x": "1"});
     cluster.ok(replace(stale.clone()).await);
@@ -119,8 +150,13 @@ async fn a_deleted_namespace_is_emptied() {
     let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}});
     cluster.ok(cluster.post("/api/v1/namespaces", &space).await);
     eventually("it has its account", || cluster.sandbox.get("serviceaccounts", "x", "default").is_some()).await;
-    cluster.ok(cluster.post("/apis/apps/v1/namespaces/x/deployments", &deployment("web", "blue", "backend", "1.0.0", 1, &json!([]))).await);
-    eventually("its pod runs", || cluster.sandbox.list("pods", Some("x")).iter().any(|pod| pod["status"]["phase"] == "Running")).await;
+    cluster.ok(cluster
+        .post("/apis/apps/v1/namespaces/x/deployments", &deployment("web", "blue", "backend", "1.0.0", 1, &json!([])))
+        .await);
+    eventually("its pod runs", || {
+        cluster.sandbox.list("pods", Some("x")).iter().any(|pod| pod["status"]["phase"] == "Running")
+    })
+    .await;
     cluster.ok(cluster.delete("/api/v1/namespaces/x").await);
     let (status, refused) = cluster.post("/api/v1/namespaces/x/configmaps", &config_map("a", &json!({}))).await;
     assert_eq!((status, &refused["reason"]), (StatusCode::FORBIDDEN, &json!("Forbidden")));
@@ -157,7 +193,9 @@ async fn pods_are_evicted_and_scaled_by_subresources() {
     cluster.ready("web", 1).await;
     let (_, scale) = cluster.get(&format!("{DEPLOYMENTS}/web/scale")).await;
     assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(1)));
-    cluster.ok(cluster.patch(&format!("{DEPLOYMENTS}/web/scale"), crate::support::MERGE, &json!({"spec": {"replicas": 2}})).await);
+    cluster.ok(cluster
+        .patch(&format!("{DEPLOYMENTS}/web/scale"), crate::support::MERGE, &json!({"spec": {"replicas": 2}}))
+        .await);
     cluster.ready("web", 2).await;
     let name = cluster.pods("web")[0]["metadata"]["name"].as_str().unwrap().to_owned();
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
