@@ -23,7 +23,7 @@ pub const DEPTH_MAX: usize = 250;
 pub const DOCUMENT_NODES_MAX: usize = 4_000_000;
 
 /// Nodes that aliases may add to one document. Seven hundred bytes of nested aliases stand for billions of nodes, honest use for a few thousand.
-pub const ALIAS_NODES_MAX: usize = 500_000;
+pub const ALIAS_NODES_MAX: usize = 200_000;
 
 /// Documents in one file. The largest public bundles hold a few hundred.
 pub const FILE_DOCUMENTS_MAX: usize = 50_000;

@@ -37,11 +37,9 @@ pub(crate) fn check(resource: &Resource, old: Option<&Value>, new: &Value) -> Ve
         "Pod" => pod(old, new, &mut errors),
         "Service" => service(old, new, &mut errors),
         "ConfigMap" | "Secret" => frozen_data(resource, old, new, &mut errors),
-        "HorizontalPodAutoscaler" => {
-            if int(new, "/spec/maxReplicas").unwrap_or(0) < 1 {
-                let value = json!(int(new, "/spec/maxReplicas").unwrap_or(0));
-                errors.push(FieldError::invalid("spec.maxReplicas", &value, "must be greater than 0"));
-            }
+        "HorizontalPodAutoscaler" if int(new, "/spec/maxReplicas").unwrap_or(0) < 1 => {
+            let value = json!(int(new, "/spec/maxReplicas").unwrap_or(0));
+            errors.push(FieldError::invalid("spec.maxReplicas", &value, "must be greater than 0"));
         }
         "RoleBinding" | "ClusterRoleBinding" => {
             if let Some(old) = old
@@ -76,9 +74,8 @@ fn check_name(resource: &Resource, object: &Value, errors: &mut Vec<FieldError>)
         "Namespace" if !is_label(name) => errors.push(FieldError::invalid("metadata.name", &given, LABEL_RULE)),
         // Roles may be named as paths are.
         "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding" => {
-            if name.contains(['/', '%']) || matches!(name, "." | "..") {
-                errors.push(FieldError::invalid("metadata.name", &given, "may not contain '/'"));
-            }
+            let is_wrong = name.contains(['/', '%']) || matches!(name, "." | "..");
+            errors.extend(is_wrong.then(|| FieldError::invalid("metadata.name", &given, "may not contain '/'")));
         }
         _ if !is_subdomain(name) => errors.push(FieldError::invalid("metadata.name", &given, SUBDOMAIN_RULE)),
         _ => (),

@@ -24,13 +24,16 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Connections kept between requests; more than that many at once is rare for a shop this small.
 const IDLE_CONNECTIONS_MAX: usize = 16;
 
+/// A function that knows names.
+pub type Names = Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>;
+
 /// How names become addresses.
 #[derive(Clone)]
 pub enum Resolver {
     /// The system's resolver, as in a container.
     System,
     /// A function that knows the names, as in the sandbox.
-    Table(Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>),
+    Table(Names),
 }
 
 impl Resolver {

@@ -16,6 +16,6 @@ mod backend;
 mod server;
 mod settings;
 
-pub use backend::Resolver;
+pub use backend::{Names, Resolver};
 pub use server::{Exit, serve};
 pub use settings::{Fault, Log, Settings, SettingsError, Tier, UnknownFault};

@@ -41,17 +41,20 @@ fn operation(item: Value) -> Result<Operation, String> {
     Ok(Operation { op: op.unwrap_or_default(), path, from, value: fields.remove("value") })
 }
 
-/// Floats without a fraction are integers, as in YAML.
+/// Numbers as they are after a way through floats: without a fraction they are integers, and beyond 2^53 they are rounded.
+/// The original sends every object that it patches that way.
 fn settle_numbers(value: &mut Value) {
+    const EXACT_UP_TO: u64 = 1 << 53;
     match value {
-        Value::Number(number) if number.is_f64() => {
-            if let Some(float) = number.as_f64() {
+        Value::Number(number) => {
+            let exact = number.as_i64().is_some_and(|n| n.unsigned_abs() <= EXACT_UP_TO);
+            if let (false, Some(float)) = (exact, number.as_f64()) {
                 *number = number_from_f64(float);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),
         Value::Object(map) => map.values_mut().for_each(settle_numbers),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
@@ -67,6 +70,7 @@ pub(crate) fn apply(object: Map<String, Value>, operations: &[Operation]) -> Res
     if value_depth_exceeds(&root) {
         return Err(format!("the patched object is nested more than {DEPTH_MAX} deep"));
     }
+    settle_numbers(&mut root);
     match root {
         Value::Object(map) => Ok(map),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
@@ -251,6 +255,11 @@ mod tests {
             Some(json!({"a": {"b": 1}, "l": [1, 2], "x": 3})),
         );
         check(base(), json!([{"op": "remove", "path": "/a/zz"}]), None);
+        check(
+            json!({"n": 9_007_199_254_740_993_u64}),
+            json!([{"op": "add", "path": "/x", "value": 1.0}]),
+            Some(json!({"n": 9_007_199_254_740_992_u64, "x": 1})),
+        );
         check(base(), json!([{"op": "add", "path": "/zz/y", "value": 1}]), None);
         check(base(), json!([{"op": "add", "path": "/l/3", "value": 1}]), None);
         check(base(), json!([{"op": "frob", "path": "/l"}]), None);

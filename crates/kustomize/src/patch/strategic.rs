@@ -250,6 +250,10 @@ fn is_empty(value: &Value) -> bool {
 fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key: &str) -> Result<Vec<Value>, String> {
     let key_of =
         |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
+    if let Some(keyless) = base.iter().rfind(|item| !is_empty(item) && key_of(item).is_none()) {
+        // The original forgets everything before the last element without a key, and the patch with it.
+        return Ok(vec![keyless.clone()]);
+    }
     let mut base_at: HashMap<String, usize> = HashMap::new();
     for (i, item) in base.iter().enumerate() {
         if let Some(text) = key_of(item) {
@@ -261,8 +265,8 @@ fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key
     let mut deleted: HashSet<String> = HashSet::new();
     for item in patch {
         let Some(text) = key_of(item) else {
-            // The original deletes every element of the base that has a key.
-            base.retain(|item| key_of(item).is_none());
+            // The original deletes the elements of the base that have a key: all that are left here.
+            base.clear();
             base_at.clear();
             continue;
         };

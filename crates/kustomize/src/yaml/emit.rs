@@ -213,10 +213,12 @@ impl Emitter<'_> {
 
     fn double(&mut self, text: &str, indent: usize, key: bool) {
         self.put_char('"');
+        // After a byte order mark the original escapes everything.
+        let escape_all = text.starts_with('\u{feff}');
         let mut after_space = false;
         let mut chars = text.char_indices().peekable();
         while let Some((i, c)) = chars.next() {
-            if !is_printable(c) || is_break(c) || c == '"' || c == '\\' {
+            if escape_all || !is_printable(c) || is_break(c) || c == '"' || c == '\\' {
                 self.escape(c);
                 after_space = false;
             } else if c == ' ' {
@@ -337,7 +339,7 @@ fn style(text: &str, key: bool) -> Style {
 
 /// Whether the text, written plain, would still be read as a string by a YAML 1.1 reader.
 fn can_be_plain(text: &str) -> bool {
-    if resolve(text, Dialect::Strict) != Resolved::String || text == "<<" || text == "=" {
+    if resolve(text, Dialect::Strict) != Resolved::String {
         return false;
     }
     timestamp(text).is_none() && !is_base_60(text)

@@ -52,7 +52,10 @@ pub(crate) async fn answer(
         let ports = list(&object, "/spec/ports");
         let chosen = match port {
             "" => ports.first(),
-            port => ports.iter().find(|other| other["name"] == port || other["port"].to_string() == port),
+            port => {
+                let number = port.parse::<u64>().ok();
+                ports.iter().find(|other| other["name"] == port || number.is_some_and(|number| other["port"] == number))
+            }
         };
         let chosen = chosen.ok_or_else(|| {
             ApiError::service_unavailable(format!("no service port {port:?} found for service {name:?}"))

@@ -14,7 +14,7 @@ use crate::patch::Patch;
 use crate::resources::Resource;
 use crate::store::Key;
 use crate::world::World;
-use crate::writes::Write;
+use crate::writes::{Deletion, Write};
 
 /// Answers a request for a subresource other than `status`.
 pub(crate) async fn perform(
@@ -42,8 +42,8 @@ pub(crate) async fn perform(
 fn evict(world: &World, request: &ApiRequest) -> Result<Response<Body>, ApiError> {
     let (key, _) = verbs::pod_of(world, request)?;
     let body = request.object()?;
-    let mut deletion = crate::writes::Deletion::default();
-    deletion.grace_seconds = int(&body, "/deleteOptions/gracePeriodSeconds");
+    let grace_seconds = int(&body, "/deleteOptions/gracePeriodSeconds");
+    let deletion = Deletion { grace_seconds, ..Deletion::default() };
     world.store.transaction(|transaction| world.delete(transaction, &key, &deletion))?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(crate::api::json(StatusCode::CREATED, &status))
@@ -87,32 +87,42 @@ fn scale(
         is_applied: false,
         is_client: true,
     };
-    let change: Box<dyn Fn(&Value) -> Result<Value, ApiError>> = match verb {
-        Verb::Update => {
-            let wanted = request.object()?;
-            Box::new(move |_| Ok(wanted.clone()))
-        }
-        Verb::Patch => match Patch::read(request.content_type(), &request.body)? {
-            Patch::Apply(config) => Box::new(move |scale| {
-                let mut scale = scale.clone();
-                scale["spec"]["replicas"] = config["spec"]["replicas"].clone();
-                Ok(scale)
-            }),
-            patch => Box::new(move |scale| patch.changed(resource, scale)),
-        },
+    let change = match verb {
+        Verb::Update => Change::Replace(request.object()?),
+        Verb::Patch => Change::Patch(Patch::read(request.content_type(), &request.body)?),
         Verb::Get | Verb::List | Verb::Watch | Verb::Create | Verb::Delete | Verb::DeleteCollection => {
             return Err(ApiError::method_not_allowed());
         }
     };
     let stored = world.store.transaction(|transaction| {
         let old = transaction.get(&key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
-        let scale = change(&shown(&old))?;
+        let scale = change.changed(resource, &shown(&old))?;
         let mut new = Value::clone(&old);
         new["spec"]["replicas"] = json!(int(&scale, "/spec/replicas").unwrap_or(0));
         new["metadata"]["resourceVersion"] = json!(text(&scale, "/metadata/resourceVersion"));
         world.replace(transaction, &Key::clone(&key), &old, new, write)
     })?;
     Ok(crate::api::json(StatusCode::OK, &shown(&stored)))
+}
+
+/// A change of a `Scale`.
+enum Change {
+    Replace(Value),
+    Patch(Patch),
+}
+
+impl Change {
+    fn changed(&self, resource: &Resource, scale: &Value) -> Result<Value, ApiError> {
+        match self {
+            Change::Replace(wanted) => Ok(wanted.clone()),
+            Change::Patch(Patch::Apply(config)) => {
+                let mut scale = scale.clone();
+                scale["spec"]["replicas"] = config["spec"]["replicas"].clone();
+                Ok(scale)
+            }
+            Change::Patch(patch) => patch.changed(resource, scale),
+        }
+    }
 }
 
 /// Everybody may do everything here.

@@ -213,10 +213,7 @@ fn cells(resource: &Resource, object: &Value) -> Value {
             ])
         }
         "poddisruptionbudgets" => {
-            let shown = |field: &str| match &object["spec"][field] {
-                Value::Null => "N/A".to_owned(),
-                value => plain(value),
-            };
+            let shown = |field: &str| object["spec"].get(field).map_or_else(|| "N/A".to_owned(), plain);
             json!([name, shown("minAvailable"), shown("maxUnavailable"), count("/status/disruptionsAllowed"), age])
         }
         _ => json!([name, object["metadata"]["creationTimestamp"]]),

@@ -18,8 +18,7 @@ pub(crate) fn allocate(world: &World, old: Option<&Value>, service: &mut Value) 
     cluster_ip(world, old, service)?;
     let had: Vec<u16> = old.into_iter().flat_map(node_ports).collect();
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-        let mut index = 0;
-        for port in object::items_mut(&mut service["spec"], "ports") {
+        for (index, port) in object::items_mut(&mut service["spec"], "ports").enumerate() {
             let asked = port["nodePort"].as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
             if !asked.is_some_and(|asked| had.contains(&asked)) {
                 // A port that stays keeps its number when the client leaves it out.
@@ -36,7 +35,6 @@ pub(crate) fn allocate(world: &World, old: Option<&Value>, service: &mut Value) 
                 };
                 port["nodePort"] = json!(number);
             }
-            index += 1;
         }
     } else {
         for port in object::items_mut(&mut service["spec"], "ports") {
@@ -77,7 +75,21 @@ fn cluster_ip(world: &World, old: Option<&Value>, service: &mut Value) -> Result
     };
     service["spec"]["clusterIP"] = json!(address);
     service["spec"]["clusterIPs"] = json!([address]);
+    object::default(&mut service["spec"], "ipFamilies", json!(["IPv4"]));
+    object::default(&mut service["spec"], "ipFamilyPolicy", "SingleStack");
     Ok(())
+}
+
+/// A change that leaves the allocated address out keeps it.
+pub(crate) fn keep_allocated(old: &Value, new: &mut Value) {
+    if old["spec"]["type"] == "ExternalName" || new["spec"]["type"] == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(value) = old["spec"].get(field) {
+            object::default(object::child(new, "spec"), field, value.clone());
+        }
+    }
 }
 
 /// Gives back what a deleted Service had.
