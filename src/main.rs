@@ -1,3 +1,7 @@
-//! The `turquoise` binary.
+//! The `turquoise` binary: see `turquoise --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    turquoise::cli::main()
+}

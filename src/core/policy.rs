@@ -9,7 +9,7 @@ use super::text::OneLine;
 
 mod raw;
 
-pub use raw::parse;
+pub use raw::{parse, parse_duration};
 
 /// The policy's file name; the folder that holds it is the app.
 pub const POLICY_FILE: &str = "turquoise.yaml";

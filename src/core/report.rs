@@ -125,6 +125,27 @@ pub enum Waiting {
     },
 }
 
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Readiness { colour, ready, wanted, trouble, deadline } => {
+                write!(f, "{colour} to become ready: {ready} of {wanted} pods, until {deadline}")?;
+                trouble.as_ref().map_or(Ok(()), |words| write!(f, "; {words}"))
+            }
+            Self::Size { colour, ready, wanted, .. } => {
+                write!(f, "{colour} to be as large as the serving colour: {ready} of {wanted} pods")
+            }
+            Self::Endpoints { service, colour } => write!(f, "the endpoints of `{service}` to hold {colour}'s pods"),
+            Self::Checks { checks } => write!(f, "checks: {}", checks.join(", ")),
+            Self::Approval { colour, revision } => {
+                write!(f, "a commit that sets the selector to {colour} and so approves {}", revision.short())
+            }
+            Self::Watch { until } => write!(f, "the watch window, until {until}"),
+            Self::Retire { colour, at } => write!(f, "clients to let go of {colour}, until {at}"),
+        }
+    }
+}
+
 /// Why nothing can be done although something is wanted. Each has its cure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]

@@ -1,5 +1,7 @@
 //! A place in objects of a kind, such as `spec/template/metadata/labels` in Deployments, and how to reach it.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::resource::Gvk;
@@ -34,36 +36,37 @@ impl FieldSpec {
         make: Make,
         set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
     ) -> Result<(), String> {
-        let segments = split_path(&self.path, '/');
         let make = if self.create { make } else { Make::Nothing };
-        walk(object, &segments, make, set).map_err(|reason| format!("at `{}`: {reason}", self.path))
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        walk(object, Some(path), make, set).map_err(|reason| format!("at `{}`: {reason}", self.path))
     }
 }
 
 fn walk(
     value: &mut Value,
-    path: &[String],
+    path: Option<&str>,
     make: Make,
     set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
 ) -> Result<(), String> {
-    let Some((segment, rest)) = path.split_first() else { return set(value) };
+    let Some(remaining) = path else { return set(value) };
+    let (segment, rest) = first_segment(remaining);
     match value {
         Value::Null => Ok(()),
         Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, path, make, set)),
         Value::Object(map) => {
             let (field, is_list) = match segment.strip_suffix("[]") {
                 Some(field) => (field, true),
-                None => (segment.as_str(), false),
+                None => (segment.as_ref(), false),
             };
             if field.is_empty() {
                 return Err("a field name is empty".into());
             }
-            if make != Make::Nothing && !is_list {
-                map.entry(field).or_insert(Value::Null);
+            if make != Make::Nothing && !is_list && !map.contains_key(field) {
+                map.insert(field.to_string(), Value::Null);
             }
             let Some(next) = map.get_mut(field) else { return Ok(()) };
             if next.is_null() {
-                *next = match (is_list, rest.is_empty(), make) {
+                *next = match (is_list, rest.is_none(), make) {
                     (true, _, _) => Value::Array(Vec::new()),
                     (false, _, Make::Nothing) => Value::Null,
                     (false, true, Make::Scalar) => Value::String(String::new()),
@@ -74,6 +77,20 @@ fn walk(
         }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),
     }
+}
+
+/// The first segment of a path, and the rest if there is one. Most paths need no copy.
+fn first_segment(path: &str) -> (Cow<'_, str>, Option<&str>) {
+    let (mut segment, mut rest) = match path.split_once('/') {
+        Some((segment, rest)) => (Cow::Borrowed(segment), Some(rest)),
+        None => return (Cow::Borrowed(path), None),
+    };
+    while let (Some(open), Some(after)) = (segment.strip_suffix('\\'), rest) {
+        let (next, remaining) = after.split_once('/').map_or((after, None), |(next, rest)| (next, Some(rest)));
+        segment = Cow::Owned(format!("{open}/{next}"));
+        rest = remaining;
+    }
+    (segment, rest)
 }
 
 /// Splits a path at a delimiter that a backslash can protect. A leading delimiter does not count.

@@ -58,7 +58,10 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
         }
     }
     let mut by_kind: HashMap<&str, Vec<(usize, &Gvk, &FieldSpec)>> = HashMap::new();
-    let all = config.name_reference.iter().flat_map(|reference| reference.referrers.iter().map(move |spec| (&reference.target, spec)));
+    let all = config
+        .name_reference
+        .iter()
+        .flat_map(|reference| reference.referrers.iter().map(move |spec| (&reference.target, spec)));
     for (order, (target, spec)) in all.enumerate() {
         by_kind.entry(spec.gvk.kind.as_str()).or_default().push((order, target, spec));
     }
@@ -73,10 +76,8 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
                 continue;
             }
             let role = if spec.path.ends_with("roleRef/name") { role_reference(resource) } else { None };
-            let referrer = Referrer { own, by_name: &by_name, target, role, binding_namespaces: bound.clone() };
-            // The original compares with the referrer's present kind here, so a changed kind still finds its fields.
-            let anywhere = FieldSpec { gvk: Gvk::default(), ..(*spec).clone() };
-            with_value(resource, |object| anywhere.apply(object, Make::Nothing, &mut |value| referrer.set(value)))
+            let referrer = Referrer { own, by_name: &by_name, target, role, binding_namespaces: &bound };
+            with_value(resource, |object| spec.apply(object, Make::Nothing, &mut |value| referrer.set(value)))
                 .map_err(|reason| describe(resource, &reason))?;
         }
     }
@@ -96,9 +97,18 @@ fn binding_namespaces(resource: &Resource) -> Result<Vec<String>, String> {
         return Ok(Vec::new());
     }
     let subjects = resource.object.get("subjects").and_then(Value::as_array);
-    let accounts = subjects.into_iter().flatten().filter(|subject| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"));
+    let accounts = subjects
+        .into_iter()
+        .flatten()
+        .filter(|subject| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"));
     let named = accounts.filter_map(|subject| subject.get("namespace"));
-    named.map(|name| name.as_str().map(String::from).ok_or_else(|| "a subject's `namespace` is no string; leave it out or fill it in".into())).collect()
+    named
+        .map(|name| {
+            name.as_str()
+                .map(String::from)
+                .ok_or_else(|| "a subject's `namespace` is no string; leave it out or fill it in".into())
+        })
+        .collect()
 }
 
 struct Referrer<'a> {
@@ -106,7 +116,7 @@ struct Referrer<'a> {
     by_name: &'a HashMap<&'a str, Vec<&'a Candidate>>,
     target: &'a Gvk,
     role: Option<Gvk>,
-    binding_namespaces: Vec<String>,
+    binding_namespaces: &'a [String],
 }
 
 impl<'a> Referrer<'a> {
@@ -145,7 +155,8 @@ impl<'a> Referrer<'a> {
     /// The one object that is meant, if there is one. Several are fine if they have the same name (and namespace) now.
     fn select(&self, name: &str, within: Option<&str>, with_namespace: bool) -> Result<Option<&'a Candidate>, String> {
         let Some(named) = self.by_name.get(name) else { return Ok(None) };
-        let mut found: Vec<&Candidate> = named.iter().copied().filter(|c| c.was(self.target) && self.reaches(c)).collect();
+        let mut found: Vec<&Candidate> =
+            named.iter().copied().filter(|c| c.was(self.target) && self.reaches(c)).collect();
         if let Some(namespace) = within {
             found = in_namespace(self.by_name, &found, namespace);
         }
@@ -189,8 +200,8 @@ fn in_namespace<'a>(
     namespace: &str,
 ) -> Vec<&'a Candidate> {
     let began: Vec<&Candidate> = found.iter().copied().filter(|c| c.original_namespace == namespace).collect();
-    let any_began = !began.is_empty()
-        || by_name.values().flatten().any(|candidate| candidate.original_namespace == namespace);
+    let any_began =
+        !began.is_empty() || by_name.values().flatten().any(|candidate| candidate.original_namespace == namespace);
     if any_began {
         return began;
     }

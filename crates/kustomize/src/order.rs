@@ -57,7 +57,8 @@ impl Order {
 pub(crate) fn sort(resources: &mut [Resource], order: &Order) {
     let Order::Legacy { first, last } = order else { return };
     let rank = |kind: &str| -> isize {
-        let place = |list: &[String]| list.iter().rposition(|known| known == kind).and_then(|i| isize::try_from(i).ok());
+        let place =
+            |list: &[String]| list.iter().rposition(|known| known == kind).and_then(|i| isize::try_from(i).ok());
         let count = isize::try_from(first.len()).unwrap_or(isize::MAX);
         place(last).map(|i| i + 1).or_else(|| place(first).map(|i| i - count)).unwrap_or(0)
     };

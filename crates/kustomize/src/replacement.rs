@@ -20,7 +20,8 @@ pub(crate) fn apply(resources: &mut [Resource], replacement: &Replacement, writt
     };
     let path = if source.field_path.is_empty() { DEFAULT_FIELD_PATH } else { &source.field_path };
     let mut matches = resources.iter().filter(|resource| any_id_selected(resource, &source.selector));
-    let holder = matches.next().ok_or_else(|| format!("nothing is selected by the source {}", show(&source.selector)))?;
+    let holder =
+        matches.next().ok_or_else(|| format!("nothing is selected by the source {}", show(&source.selector)))?;
     if matches.next().is_some() {
         return Err(format!("several objects are selected by the source {}; name one", show(&source.selector)));
     }
@@ -47,7 +48,13 @@ fn is_empty(value: &Value) -> bool {
 
 fn show(selector: &Selector) -> String {
     let gvk = &selector.gvk;
-    let parts = [("kind", &gvk.kind), ("name", &selector.name), ("namespace", &selector.namespace), ("group", &gvk.group), ("version", &gvk.version)];
+    let parts = [
+        ("kind", &gvk.kind),
+        ("name", &selector.name),
+        ("namespace", &selector.namespace),
+        ("group", &gvk.group),
+        ("version", &gvk.version),
+    ];
     let shown: Vec<String> = parts.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k} `{v}`")).collect();
     if shown.is_empty() { "(any)".into() } else { shown.join(", ") }
 }
@@ -142,7 +149,12 @@ impl<'a> Matcher<'a> {
     fn rejects(&self, resource: &Resource) -> bool {
         let selector = self.selector;
         let has_labels = !selector.label_selector.is_empty() || !selector.annotation_selector.is_empty();
-        let has_id = *selector != Selector { label_selector: selector.label_selector.clone(), annotation_selector: selector.annotation_selector.clone(), ..Selector::default() };
+        let has_id = *selector
+            != Selector {
+                label_selector: selector.label_selector.clone(),
+                annotation_selector: selector.annotation_selector.clone(),
+                ..Selector::default()
+            };
         (has_labels && self.by_labels(resource)) || (has_id && any_id_selected(resource, selector))
     }
 }
@@ -194,7 +206,9 @@ pub(crate) fn look_up<'v>(value: &'v Value, segments: &[String]) -> Option<&'v V
             Value::Object(map) => map.get(segment)?,
             Value::Array(items) => match list_match(segment) {
                 Some(("", text)) => items.iter().find(|item| text_of(item).as_deref() == Some(text))?,
-                Some((key, text)) => items.iter().find(|item| item.get(key).and_then(text_of).as_deref() == Some(text))?,
+                Some((key, text)) => {
+                    items.iter().find(|item| item.get(key).and_then(text_of).as_deref() == Some(text))?
+                }
                 None if segment == "-" => items.last()?,
                 None => items.get(segment.parse::<usize>().ok()?)?,
             },
@@ -210,7 +224,11 @@ enum Segment {
     Index(usize),
     Every,
     /// Elements whose field matches the pattern; without a field, elements that match themselves.
-    Match { field: String, text: String, pattern: Regex },
+    Match {
+        field: String,
+        text: String,
+        pattern: Regex,
+    },
 }
 
 impl Segment {
@@ -266,10 +284,14 @@ fn visit(value: &mut Value, path: &[Segment], make: Option<&Value>, made: bool, 
                 return Ok(());
             }
             let count = items.len();
-            let item = items.get_mut(*index).ok_or_else(|| format!("index {index} specified but only {count} elements found"))?;
+            let item = items
+                .get_mut(*index)
+                .ok_or_else(|| format!("index {index} specified but only {count} elements found"))?;
             visit(item, rest, make, false, set)
         }
-        (Segment::Every, Value::Array(items)) => items.iter_mut().try_for_each(|item| visit(item, rest, make, false, set)),
+        (Segment::Every, Value::Array(items)) => {
+            items.iter_mut().try_for_each(|item| visit(item, rest, make, false, set))
+        }
         (Segment::Match { field, text, pattern }, Value::Array(items)) => {
             let fits = |item: &Value| {
                 let value = if field.is_empty() { Some(item) } else { item.get(field) };

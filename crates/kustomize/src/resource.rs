@@ -118,6 +118,13 @@ impl Resource {
         Gvk::new(self.api_version(), self.kind())
     }
 
+    /// Whether `selector` allows the present kind; empty parts allow anything.
+    pub(crate) fn is_selected_by(&self, selector: &Gvk) -> bool {
+        let fits = |part: &str, wanted: &str| wanted.is_empty() || part == wanted;
+        let (group, version) = self.api_version().split_once('/').unwrap_or(("", self.api_version()));
+        fits(self.kind(), &selector.kind) && fits(group, &selector.group) && fits(version, &selector.version)
+    }
+
     fn metadata(&self, field: &str) -> Option<&Value> {
         self.object.get("metadata")?.as_object()?.get(field)
     }
@@ -215,7 +222,8 @@ impl Resource {
 
     /// Remembers the present id before it changes.
     pub(crate) fn store_previous_id(&mut self) {
-        let previous = PreviousId { kind: self.kind().into(), name: self.name(), namespace: self.effective_namespace() };
+        let previous =
+            PreviousId { kind: self.kind().into(), name: self.name(), namespace: self.effective_namespace() };
         self.previous.push(previous);
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// What stands at a path.
@@ -108,9 +108,12 @@ impl Folder {
 
     fn real(&self, path: &str) -> Result<PathBuf, TreeError> {
         let path = normalise(path).ok_or(TreeError::Escapes)?;
-        let real = self.root.join(&path).canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => TreeError::NotFound,
-            _ => TreeError::Io(error.to_string()),
+        let real = self.root.join(&path).canonicalize().map_err(|error| {
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+                TreeError::NotFound
+            } else {
+                TreeError::Io(error.to_string())
+            }
         })?;
         if real.starts_with(&self.root) { Ok(real) } else { Err(TreeError::Escapes) }
     }
@@ -300,9 +303,7 @@ pub(crate) fn join(directory: &str, path: &str) -> Option<String> {
 
 /// Whether `path` is `directory` or lies below it.
 pub(crate) fn is_within(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path == directory
-        || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+    directory.is_empty() || path == directory || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

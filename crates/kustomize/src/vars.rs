@@ -14,7 +14,11 @@ use crate::transform::apply_to;
 use crate::yaml::text_of;
 
 /// Adds variables to those known, and marks the objects they are read from.
-pub(crate) fn declare(vars: &mut BTreeMap<String, Var>, added: &[&Var], resources: &mut [Resource]) -> Result<(), String> {
+pub(crate) fn declare(
+    vars: &mut BTreeMap<String, Var>,
+    added: &[&Var],
+    resources: &mut [Resource],
+) -> Result<(), String> {
     for var in added {
         let cluster_scoped = schema::is_cluster_scoped(&var.gvk.api_version(), &var.gvk.kind);
         let namespace = effective_namespace(cluster_scoped, var.object_namespace.clone());
@@ -43,14 +47,19 @@ pub(crate) fn declare(vars: &mut BTreeMap<String, Var>, added: &[&Var], resource
 }
 
 /// Replaces every variable in every field that may hold one. Returns the names of variables that nothing uses.
-pub(crate) fn resolve(resources: &mut [Resource], vars: &BTreeMap<String, Var>, fields: &[FieldSpec]) -> Result<Vec<String>, String> {
+pub(crate) fn resolve(
+    resources: &mut [Resource],
+    vars: &BTreeMap<String, Var>,
+    fields: &[FieldSpec],
+) -> Result<Vec<String>, String> {
     let mut values = BTreeMap::new();
     for (name, var) in vars {
         let holder = resources.iter().find(|resource| resource.variables.contains(name)).ok_or_else(|| {
             format!("the variable `{name}` refers to {} `{}`, which is not in the build", var.gvk.kind, var.object_name)
         })?;
-        let value = field_value(holder, &var.field_path)
-            .ok_or_else(|| format!("the variable `{name}` reads `{}`, which {} does not have", var.field_path, holder.id()))?;
+        let value = field_value(holder, &var.field_path).ok_or_else(|| {
+            format!("the variable `{name}` reads `{}`, which {} does not have", var.field_path, holder.id())
+        })?;
         values.insert(name.clone(), Known { value, used: false });
     }
     if values.is_empty() {
@@ -109,7 +118,9 @@ fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usi
         }
         Value::Array(items) => {
             for item in items {
-                let Value::String(text) = item else { return Err("a list that may hold variables holds something else than strings".into()) };
+                let Value::String(text) = item else {
+                    return Err("a list that may hold variables holds something else than strings".into());
+                };
                 *item = replace(text)?;
             }
         }
@@ -132,7 +143,8 @@ fn expand(text: &str, known: &mut BTreeMap<String, Known>) -> Value {
         if let Some(inner) = after.strip_prefix('(') {
             match inner.split_once(')') {
                 Some((name, tail)) => {
-                    let value = known.get_mut(name).filter(|known| text_of(&known.value).is_some() && !known.value.is_null());
+                    let value =
+                        known.get_mut(name).filter(|known| text_of(&known.value).is_some() && !known.value.is_null());
                     match value {
                         Some(found) => {
                             found.used = true;
@@ -165,7 +177,6 @@ fn expand(text: &str, known: &mut BTreeMap<String, Known>) -> Value {
     out.push_str(rest);
     Value::String(out)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -179,8 +179,6 @@ fn service(object: &mut Value) {
         return;
     }
     default(spec, "internalTrafficPolicy", "Cluster");
-    default(spec, "ipFamilies", json!(["IPv4"]));
-    default(spec, "ipFamilyPolicy", "SingleStack");
     if external {
         default(spec, "externalTrafficPolicy", "Cluster");
     }

@@ -210,7 +210,6 @@ known! {
     SECRETS = "secrets", "";
     EVENTS = "events", "";
     SERVICE_ACCOUNTS = "serviceaccounts", "";
-    ENDPOINTS = "endpoints", "";
     DEPLOYMENTS = "deployments", "apps";
     REPLICA_SETS = "replicasets", "apps";
     ENDPOINT_SLICES = "endpointslices", "discovery.k8s.io";

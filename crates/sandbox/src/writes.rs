@@ -96,14 +96,15 @@ impl World {
         if write.is_client {
             refuse_invalid(resource, None, &object)?;
         }
-        if resource.plural == "services" {
-            service::allocate(self, None, &mut object)
-                .map_err(|error| ApiError::invalid(resource, &key.name, &[error]))?;
-        }
         if !write.is_applied {
             let time = self.options.clock.seconds();
             let author = Author { manager: write.manager, subresource: write.subresource, time: &time };
             apply::record_update(resource, None, &mut object, author);
+        }
+        // What the server allocates belongs to no manager.
+        if resource.plural == "services" {
+            service::allocate(self, None, &mut object)
+                .map_err(|error| ApiError::invalid(resource, &key.name, &[error]))?;
         }
         if write.dry_run {
             if resource.plural == "services" {
@@ -315,8 +316,16 @@ fn keep_server_fields(resource: &Resource, old: &Value, new: &mut Value, write: 
     if write.subresource == "status" {
         let status = new["status"].take();
         let managed = new["metadata"]["managedFields"].take();
+        let annotations = new.pointer("/metadata/annotations").cloned();
         let mut kept = old.clone();
         kept["status"] = status;
+        // As for Deployments in the real server, whose controller writes the revision with the status.
+        match annotations {
+            Some(annotations) => kept["metadata"]["annotations"] = annotations,
+            None => {
+                object::remove(&mut kept["metadata"], "annotations");
+            }
+        }
         if write.is_applied {
             kept["metadata"]["managedFields"] = managed;
         }
@@ -330,6 +339,9 @@ fn keep_server_fields(resource: &Resource, old: &Value, new: &mut Value, write: 
                 object::remove(new, "status");
             }
         }
+    }
+    if resource.plural == "services" {
+        service::keep_allocated(old, new);
     }
     new["apiVersion"] = old["apiVersion"].clone();
     new["kind"] = old["kind"].clone();

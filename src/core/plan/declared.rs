@@ -36,7 +36,8 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
         }
         Outcome::Yes => {}
     }
-    if !view.desired.verdicts.released_and_not_rejected_since(source) {
+    let pinned = view.released_pin(declared).is_some_and(|pin| pin.revision == *source);
+    if !(pinned && view.desired.verdicts.released_and_not_rejected_since(source)) {
         match standing::verified(view, declared, source, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
             Outcome::Failed(reason) => {
@@ -49,7 +50,6 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     if view.record(declared).is_some_and(|record| !record.in_use) {
         draft.act(Action::MarkInUse { colour: declared, guard: view.guard(declared) });
     }
-    let pinned = view.released_pin(declared).is_some_and(|pin| pin.revision == *source);
     if !pinned || view.newest(source) != Some(Verdict::Released) {
         let empty = commit::empty(view, Some(declared), Topic::Pin { colour: declared });
         let pinned = commit::pin(view, empty, declared, source, PinState::Released);

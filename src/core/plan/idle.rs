@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::commit;
 use super::draft::Draft;
 use super::view::View;
 use crate::core::action::{Action, Scale, Size};
@@ -40,7 +41,9 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
         Some(replicas) => state.workloads.iter().all(|workload| workload.replicas <= replicas),
         None => state.inventory.is_empty(),
     };
-    if over {
+    // What no commit has said yet stands in the colour's annotations: deleted with it, it would never be said.
+    let unsaid = replicas.is_none() && !commit::superseded_by(view, idle, view.revision()).is_empty();
+    if over || unsaid {
         return;
     }
     if !watched || view.observed.at < at {

@@ -313,8 +313,11 @@ fn is_dns_label(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// `90s`, `1m30s`, `500ms`, `2h`; a bare `0` too.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// Reads `90s`, `1m30s`, `500ms`, `2h`; a bare `0` too.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration; write for example `30s`, `1m30s` or `500ms`");
     if text == "0" {
         return Ok(Duration::ZERO);

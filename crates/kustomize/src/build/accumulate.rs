@@ -110,7 +110,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let added = match kind {
             EntryKind::File => {
                 self.confine(&frame.directory, &entry.value, &path).map_err(|reason| here(self, reason))?;
-                let mut resources = self.read_manifests(&path).map_err(|problem| vec![self.error(problem, &frame.path, entry.position)])?;
+                let mut resources = self
+                    .read_manifests(&path)
+                    .map_err(|problem| vec![self.error(problem, &frame.path, entry.position)])?;
                 self.annotate_origin(&mut resources, frame, &entry.value);
                 resources
             }
@@ -152,7 +154,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let here = |this: &Self, reason: String| this.fail(reason, &frame.path, entry.position);
         if let Some((other, _)) = self.chain.iter().find(|(other, _)| is_within(other, directory)) {
             let other = if other.is_empty() { "." } else { other };
-            return Err(here(self, format!("`{}` closes a cycle: `{other}`, which is or lies in it, is being built", entry.value)));
+            return Err(here(
+                self,
+                format!("`{}` closes a cycle: `{other}`, which is or lies in it, is being built", entry.value),
+            ));
         }
         let shown = super::origin::join_shown(&frame.shown_directory, &entry.value);
         let sub = self.enter(directory, shown)?;
@@ -221,7 +226,11 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 }
 
 /// Adds a generated object, or merges it into the one it names.
-pub(super) fn absorb(resources: &mut Vec<Resource>, mut made: Resource, index: &mut Option<Index>) -> Result<(), String> {
+pub(super) fn absorb(
+    resources: &mut Vec<Resource>,
+    mut made: Resource,
+    index: &mut Option<Index>,
+) -> Result<(), String> {
     let known = index.get_or_insert_with(|| Index::new(resources));
     let id = made.id();
     let place = match known.find(&id) {
@@ -232,7 +241,9 @@ pub(super) fn absorb(resources: &mut Vec<Resource>, mut made: Resource, index: &
                 return Ok(());
             }
             Behavior::Merge | Behavior::Replace => {
-                return Err(format!("{id} does not exist, so nothing can be merged into it or replaced; use the behavior `create`"));
+                return Err(format!(
+                    "{id} does not exist, so nothing can be merged into it or replaced; use the behavior `create`"
+                ));
             }
         },
         [one] => *one,
@@ -242,7 +253,10 @@ pub(super) fn absorb(resources: &mut Vec<Resource>, mut made: Resource, index: &
     let behavior = made.behavior;
     match behavior {
         Behavior::Create => {
-            return Err(format!("{id} exists already (from {}:{}); use the behavior `merge` or `replace`", older.origin.path, older.origin.line));
+            return Err(format!(
+                "{id} exists already (from {}:{}); use the behavior `merge` or `replace`",
+                older.origin.path, older.origin.line
+            ));
         }
         Behavior::Replace => made.inherit_from(older),
         Behavior::Merge => {

@@ -27,7 +27,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let config = config.as_deref().unwrap_or_else(|| crate::config::Config::builtin_ref());
         add_hashes(&mut resources);
         names::fix_references(&mut resources, config).map_err(|reason| here(self, reason))?;
-        let unused = vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|reason| here(self, reason))?;
+        let unused =
+            vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|reason| here(self, reason))?;
         for name in unused {
             let message = format!("the variable `{name}` is never used");
             self.warnings.push(Warning { path: frame.path.clone(), line: 0, message });
@@ -56,7 +57,13 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             }
         }
         // Annotations that are an empty map vanish, as they do where the original keeps its own notes there.
-        if resource.object.get("metadata").and_then(|m| m.get("annotations")).and_then(|a| a.as_object()).is_some_and(|a| a.is_empty()) {
+        if resource
+            .object
+            .get("metadata")
+            .and_then(|m| m.get("annotations"))
+            .and_then(|a| a.as_object())
+            .is_some_and(|a| a.is_empty())
+        {
             resource.set_string_map("annotations", serde_json::Map::new());
         }
     }

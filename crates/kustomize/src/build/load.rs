@@ -1,11 +1,11 @@
 //! Finds and reads files, inside the tree and within the limits.
 
 use super::{Builder, Fallible, Frame};
+use crate::build::FileScope;
 use crate::error::Position;
 use crate::kustomization::{self, FILE_NAMES, Kustomization};
 use crate::limits::{BUILD_BYTES_MAX, BUILD_FILES_MAX, FILE_BYTES_MAX, KUSTOMIZATIONS_MAX, LAYERS_MAX};
 use crate::tree::{EntryKind, FileTree, TreeError, is_within, join};
-use crate::build::FileScope;
 
 impl<T: FileTree + ?Sized> Builder<'_, T> {
     /// A path that a kustomization names: resolved, with what stands there.
@@ -67,8 +67,14 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         let left = BUILD_BYTES_MAX.saturating_sub(self.bytes_read);
         let bytes = self.tree.read(path, FILE_BYTES_MAX.min(left)).map_err(|error| match error {
-            TreeError::TooLarge { .. } if left < FILE_BYTES_MAX => format!("the build reads more than {BUILD_BYTES_MAX} bytes"),
-            TreeError::TooLarge { .. } | TreeError::NotFound | TreeError::Escapes | TreeError::NotRegular | TreeError::Io(_) => {
+            TreeError::TooLarge { .. } if left < FILE_BYTES_MAX => {
+                format!("the build reads more than {BUILD_BYTES_MAX} bytes")
+            }
+            TreeError::TooLarge { .. }
+            | TreeError::NotFound
+            | TreeError::Escapes
+            | TreeError::NotRegular
+            | TreeError::Io(_) => {
                 format!("`{path}`: {error}")
             }
         })?;
@@ -81,7 +87,11 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let start = Position::default();
         self.kustomizations += 1;
         if self.kustomizations > KUSTOMIZATIONS_MAX {
-            return Err(self.fail(format!("the build runs more than {KUSTOMIZATIONS_MAX} kustomizations"), directory, start));
+            return Err(self.fail(
+                format!("the build runs more than {KUSTOMIZATIONS_MAX} kustomizations"),
+                directory,
+                start,
+            ));
         }
         if self.chain.len() == LAYERS_MAX {
             return Err(self.fail(format!("more than {LAYERS_MAX} layers of kustomizations"), directory, start));
@@ -131,5 +141,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 /// Whether a path that does not exist looks like something to fetch.
 fn is_remote(name: &str) -> bool {
     let hosts = ["github.com/", "gitlab.com/", "bitbucket.org/", "git@", "git::", "gh:"];
-    name.contains("://") || hosts.iter().any(|host| name.starts_with(host)) || name.contains(".git?") || name.contains("?ref=")
+    name.contains("://")
+        || hosts.iter().any(|host| name.starts_with(host))
+        || name.contains(".git?")
+        || name.contains("?ref=")
 }

@@ -47,10 +47,16 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             return Err("`openapi` has both a path and a version; keep one".into());
         }
         let documents = yaml::strict(&text).map_err(|error| {
-            Problem::at(&path, Position { line: error.line, column: error.column }, format!("broken YAML: {}", error.message))
+            Problem::at(
+                &path,
+                Position { line: error.line, column: error.column },
+                format!("broken YAML: {}", error.message),
+            )
         })?;
         let document = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
-        self.schema = Some(Rc::new(CustomSchema::new(document).map_err(|reason| Problem::at(&path, Position::default(), reason))?));
+        self.schema = Some(Rc::new(
+            CustomSchema::new(document).map_err(|reason| Problem::at(&path, Position::default(), reason))?,
+        ));
         self.schema_is_set = true;
         Ok(())
     }
@@ -62,8 +68,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
-            let config = configuration(&path, &text)
-                .map_err(|problems| problems.into_iter().map(|p| self.error(p, &path, Position::default())).collect::<Vec<_>>())?;
+            let config = configuration(&path, &text).map_err(|problems| {
+                problems.into_iter().map(|p| self.error(p, &path, Position::default())).collect::<Vec<_>>()
+            })?;
             accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
         }
         for entry in &k.crds {
@@ -80,14 +87,27 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 /// A file of field specifications. Fields that are not known are left alone, as the original does.
 fn configuration(path: &str, text: &str) -> Result<Config, Vec<Problem>> {
     let documents = yaml::strict(text).map_err(|error| {
-        vec![Problem::at(path, Position { line: error.line, column: error.column }, format!("broken YAML: {}", error.message))]
+        vec![Problem::at(
+            path,
+            Position { line: error.line, column: error.column },
+            format!("broken YAML: {}", error.message),
+        )]
     })?;
     let mut config = Config::default();
     let Some(document) = documents.first() else { return Ok(config) };
     let mut problems = Problems::new(path);
     let known = [
-        "namePrefix", "nameSuffix", "namespace", "commonLabels", "labels", "templateLabels", "commonAnnotations",
-        "nameReference", "varReference", "images", "replicas",
+        "namePrefix",
+        "nameSuffix",
+        "namespace",
+        "commonLabels",
+        "labels",
+        "templateLabels",
+        "commonAnnotations",
+        "nameReference",
+        "varReference",
+        "images",
+        "replicas",
     ];
     let root = Cursor::lenient(&document.value, document.node.as_ref());
     root.fields("the configuration", &known, &mut problems, |name, c, p| match name {
@@ -142,7 +162,14 @@ fn properties(definition: &serde_json::Value) -> Option<&Map> {
     definition.get("Schema").or_else(|| definition.get("schema"))?.get("properties")?.as_object()
 }
 
-fn add_definition(config: &mut Config, all: &Map, gvk: &Gvk, name: &str, path: &[&str], depth: usize) -> Result<(), String> {
+fn add_definition(
+    config: &mut Config,
+    all: &Map,
+    gvk: &Gvk,
+    name: &str,
+    path: &[&str],
+    depth: usize,
+) -> Result<(), String> {
     let Some(properties) = all.get(name).and_then(properties).filter(|_| depth < REFERENCES_MAX) else { return Ok(()) };
     for (field, property) in properties {
         let text = |extension: &str| property.get(extension).and_then(serde_json::Value::as_str);
@@ -156,7 +183,9 @@ fn add_definition(config: &mut Config, all: &Map, gvk: &Gvk, name: &str, path: &
             ..Config::default()
         };
         config.merge(&added)?;
-        if let (Some(version), Some(kind)) = (text("x-kubernetes-object-ref-api-version"), text("x-kubernetes-object-ref-kind")) {
+        if let (Some(version), Some(kind)) =
+            (text("x-kubernetes-object-ref-api-version"), text("x-kubernetes-object-ref-kind"))
+        {
             let mut named = here.clone();
             named.push(text("x-kubernetes-object-ref-name-key").unwrap_or("name"));
             let target = Gvk { group: String::new(), version: version.into(), kind: kind.into() };

@@ -27,7 +27,12 @@ impl Configured {
     /// As YAML, each line after the first with `indent` before it.
     fn to_yaml(&self, indent: &str) -> String {
         let mut out = format!("configuredIn: {}\n{indent}configuredBy:\n", scalar(&self.path));
-        let fields = [("apiVersion", &self.api_version), ("kind", &self.kind), ("name", &self.name), ("namespace", &self.namespace)];
+        let fields = [
+            ("apiVersion", &self.api_version),
+            ("kind", &self.kind),
+            ("name", &self.name),
+            ("namespace", &self.namespace),
+        ];
         for (field, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
             out.push_str(&format!("{indent}  {field}: {}\n", scalar(value)));
         }

@@ -39,7 +39,11 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         for (i, (position, config)) in configs.iter().enumerate() {
             if configs.iter().take(i).any(|(_, other)| other.id() == config.id()) {
-                return Err(self.fail(format!("two plug-in configurations have the same id: {}", config.id()), &frame.path, *position));
+                return Err(self.fail(
+                    format!("two plug-in configurations have the same id: {}", config.id()),
+                    &frame.path,
+                    *position,
+                ));
             }
             if config.api_version() != "builtin" {
                 let message = format!(
@@ -57,7 +61,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let made = self.generate_by(frame, &config);
             let mut made = made.map_err(|problem| self.fail(problem, &frame.path, position))?;
             self.annotate_generated_by(std::slice::from_mut(&mut made), &configured(&config));
-            absorb(&mut accumulated.resources, made, &mut None).map_err(|reason| self.fail(reason, &frame.path, position))?;
+            absorb(&mut accumulated.resources, made, &mut None)
+                .map_err(|reason| self.fail(reason, &frame.path, position))?;
         }
         Ok(())
     }
@@ -114,7 +119,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         Ok(generate::generate(kind, &generator, &options, config.origin.clone(), &mut load)?)
     }
 
-    fn transform_by(&mut self, frame: &Frame, config: &Resource, resources: &mut Vec<Resource>) -> Result<(), Problem> {
+    fn transform_by(&mut self, frame: &Frame, config: &Resource, resources: &mut [Resource]) -> Result<(), Problem> {
         let value = Value::Object(config.object.clone());
         let settings = Settings::read(&value, &config.origin.path)?;
         let result = match config.kind() {
@@ -223,7 +228,11 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
         "" | "defaultOnly" => SubjectMode::DefaultOnly,
         "allServiceAccounts" => SubjectMode::AllServiceAccounts,
         "none" => SubjectMode::None,
-        other => return Err(format!("`setRoleBindingSubjects` is `{other}`; it must be defaultOnly, allServiceAccounts or none")),
+        other => {
+            return Err(format!(
+                "`setRoleBindingSubjects` is `{other}`; it must be defaultOnly, allServiceAccounts or none"
+            ));
+        }
     };
     let transformer = Namespace {
         namespace: config.namespace(),
@@ -240,7 +249,8 @@ fn iam_policy(value: &Value, config: &Resource) -> Result<Resource, Problem> {
     if text("/cloud") != "gke" {
         return Err(format!("the cloud `{}` is not supported; `gke` is", text("/cloud")).into());
     }
-    let account = format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
+    let account =
+        format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
     let mut object = serde_json::Map::new();
     object.insert("apiVersion".into(), "v1".into());
     object.insert("kind".into(), "ServiceAccount".into());
@@ -279,9 +289,26 @@ impl Settings {
         let mut s = Settings::default();
         let mut problems = Problems::new(path);
         let known = [
-            "annotations", "labels", "fieldSpecs", "prefix", "suffix", "replica", "imageTag", "unsetOnly",
-            "setRoleBindingSubjects", "value", "targets", "targetFilePath", "path", "patch", "target", "options", "jsonOp",
-            "paths", "patches", "replacements",
+            "annotations",
+            "labels",
+            "fieldSpecs",
+            "prefix",
+            "suffix",
+            "replica",
+            "imageTag",
+            "unsetOnly",
+            "setRoleBindingSubjects",
+            "value",
+            "targets",
+            "targetFilePath",
+            "path",
+            "patch",
+            "target",
+            "options",
+            "jsonOp",
+            "paths",
+            "patches",
+            "replacements",
         ];
         Cursor::lenient(value, None).fields("the configuration", &known, &mut problems, |name, c, p| match name {
             "annotations" => s.annotations = c.string_map(name, p),

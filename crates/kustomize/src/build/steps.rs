@@ -31,7 +31,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         result: Result<(), Problem>,
     ) -> Fallible<()> {
         result.map_err(|problem| self.fail(problem, &frame.path, position))?;
-        accumulated.resources.retain(|resource| !resource.is_deleted());
+        if accumulated.resources.iter().any(Resource::is_deleted) {
+            accumulated.resources.retain(|resource| !resource.is_deleted());
+        }
         self.annotate_transformed(&mut accumulated.resources, frame, plugin);
         Ok(())
     }
@@ -43,7 +45,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let mut loaded = Vec::new();
             for entry in &k.patches_strategic_merge {
                 let patches = self.strategic_merge_source(frame, &entry.value);
-                loaded.push((entry.position, patches.map_err(|problem| self.fail(problem, &frame.path, entry.position))?));
+                loaded.push((
+                    entry.position,
+                    patches.map_err(|problem| self.fail(problem, &frame.path, entry.position))?,
+                ));
             }
             if loaded.iter().all(|(_, patches)| patches.is_empty()) {
                 return Err(self.fail("the patches are empty", &frame.path, first.position));
@@ -151,23 +156,42 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if !k.name_prefix.value.is_empty() {
             let fields = accumulated.config().name_prefix.clone();
             let result = transform::add_affix(&mut accumulated.resources, Affix::Prefix(&k.name_prefix.value), &fields);
-            self.settle(frame, accumulated, "PrefixTransformer", k.name_prefix.position, result.map_err(Problem::from))?;
+            self.settle(
+                frame,
+                accumulated,
+                "PrefixTransformer",
+                k.name_prefix.position,
+                result.map_err(Problem::from),
+            )?;
         }
         if !k.name_suffix.value.is_empty() {
             let fields = accumulated.config().name_suffix.clone();
             let result = transform::add_affix(&mut accumulated.resources, Affix::Suffix(&k.name_suffix.value), &fields);
-            self.settle(frame, accumulated, "SuffixTransformer", k.name_suffix.position, result.map_err(Problem::from))?;
+            self.settle(
+                frame,
+                accumulated,
+                "SuffixTransformer",
+                k.name_suffix.position,
+                result.map_err(Problem::from),
+            )?;
         }
         for label in &k.labels {
             let l = &label.value;
             let fields = accumulated.config().label_fields(&l.fields, l.include_selectors, l.include_templates);
-            let result = fields.and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields));
+            let result =
+                fields.and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields));
             self.settle(frame, accumulated, "LabelTransformer", label.position, result.map_err(Problem::from))?;
         }
         if !k.common_labels.value.is_empty() || !k.labels.is_empty() {
             let fields = accumulated.config().common_labels.clone();
             let result = transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields);
-            self.settle(frame, accumulated, "LabelTransformer", k.common_labels.position, result.map_err(Problem::from))?;
+            self.settle(
+                frame,
+                accumulated,
+                "LabelTransformer",
+                k.common_labels.position,
+                result.map_err(Problem::from),
+            )?;
         }
         if !k.common_annotations.value.is_empty() {
             let fields = accumulated.config().common_annotations.clone();
@@ -206,7 +230,12 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     }
 
     /// An entry of `patchesJson6902`.
-    pub(super) fn json_patch(&mut self, frame: &Frame, resources: &mut [Resource], entry: &PatchEntry) -> Result<(), Problem> {
+    pub(super) fn json_patch(
+        &mut self,
+        frame: &Frame,
+        resources: &mut [Resource],
+        entry: &PatchEntry,
+    ) -> Result<(), Problem> {
         let target = entry.target.as_ref().ok_or("a JSON patch needs a `target`")?;
         if target.name.is_empty() {
             return Err("the target of a JSON patch needs a `name`".into());
@@ -224,7 +253,12 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     }
 
     /// An entry of `replacements`: inline, or a file with one or several.
-    pub(super) fn replace(&mut self, frame: &Frame, resources: &mut [Resource], entry: &ReplacementEntry) -> Result<(), Problem> {
+    pub(super) fn replace(
+        &mut self,
+        frame: &Frame,
+        resources: &mut [Resource],
+        entry: &ReplacementEntry,
+    ) -> Result<(), Problem> {
         let inline = &entry.replacement;
         if entry.path.is_empty() {
             return Ok(replacement::apply(resources, inline, &mut self.copied)?);
@@ -234,7 +268,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         let (path, text) = self.load_text(&frame.directory, &entry.path)?;
         for replacement in read_replacements(&path, &text)? {
-            replacement::apply(resources, &replacement, &mut self.copied).map_err(|reason| Problem::from(format!("{path}: {reason}")))?;
+            replacement::apply(resources, &replacement, &mut self.copied)
+                .map_err(|reason| Problem::from(format!("{path}: {reason}")))?;
         }
         Ok(())
     }
@@ -242,13 +277,21 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 
 fn read_replacements(path: &str, text: &str) -> Result<Vec<Replacement>, Problem> {
     let documents = yaml::strict(text).map_err(|error| {
-        Problem::at(path, Position { line: error.line, column: error.column }, format!("broken YAML: {}", error.message))
+        Problem::at(
+            path,
+            Position { line: error.line, column: error.column },
+            format!("broken YAML: {}", error.message),
+        )
     })?;
-    let document = documents.first().ok_or_else(|| Problem::at(path, Position::default(), "the file of replacements is empty"))?;
+    let document =
+        documents.first().ok_or_else(|| Problem::at(path, Position::default(), "the file of replacements is empty"))?;
     let mut problems = Problems::new(path);
     let root = Cursor::lenient(&document.value, document.node.as_ref());
     let replacements = if document.value.is_array() {
-        root.items("replacements", &mut problems).into_iter().map(|item| parts::replacement(item, &mut problems)).collect()
+        root.items("replacements", &mut problems)
+            .into_iter()
+            .map(|item| parts::replacement(item, &mut problems))
+            .collect()
     } else {
         vec![parts::replacement(root, &mut problems)]
     };

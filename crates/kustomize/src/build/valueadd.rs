@@ -52,10 +52,13 @@ fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result
         }
         Value::Object(map) => set(map.entry(segment.as_str()).or_insert(Value::Null), rest, new, position),
         Value::Array(items) => {
-            let found = match segment.strip_prefix('[').and_then(|s| s.strip_suffix(']')).and_then(|s| s.split_once('=')) {
-                Some((key, text)) => items.iter_mut().find(|item| item.get(key).and_then(text_of).as_deref() == Some(text)),
-                None => segment.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
-            };
+            let found =
+                match segment.strip_prefix('[').and_then(|s| s.strip_suffix(']')).and_then(|s| s.split_once('=')) {
+                    Some((key, text)) => {
+                        items.iter_mut().find(|item| item.get(key).and_then(text_of).as_deref() == Some(text))
+                    }
+                    None => segment.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+                };
             found.map_or_else(|| Err(format!("the list has no `{segment}`")), |item| set(item, rest, new, position))
         }
         Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),

@@ -76,7 +76,12 @@ fn build() -> Config {
         namespace: vec![
             create("", "", "Namespace", "metadata/name"),
             create("apiregistration.k8s.io", "", "APIService", "spec/service/namespace"),
-            spec("apiextensions.k8s.io", "", "CustomResourceDefinition", "spec/conversion/webhook/clientConfig/service/namespace"),
+            spec(
+                "apiextensions.k8s.io",
+                "",
+                "CustomResourceDefinition",
+                "spec/conversion/webhook/clientConfig/service/namespace",
+            ),
         ],
         common_labels,
         labels: Vec::new(),
@@ -86,7 +91,9 @@ fn build() -> Config {
         var_reference: var_references(),
         images: ["spec", "spec/template/spec"]
             .iter()
-            .flat_map(|pod| ["containers", "initContainers"].map(|list| create("", "", "", &format!("{pod}/{list}[]/image"))))
+            .flat_map(|pod| {
+                ["containers", "initContainers"].map(|list| create("", "", "", &format!("{pod}/{list}[]/image")))
+            })
             .collect(),
         replicas: ["Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"]
             .iter()
@@ -102,7 +109,9 @@ fn metadata_fields(field: &str) -> Vec<FieldSpec> {
         create("", "", "", &format!("metadata/{field}")),
         create("", "v1", "ReplicationController", &format!("spec/template/metadata/{field}")),
     ];
-    for (group, kind) in [("", "Deployment"), ("", "ReplicaSet"), ("", "DaemonSet"), (stateful_group, "StatefulSet"), ("batch", "Job")] {
+    for (group, kind) in
+        [("", "Deployment"), ("", "ReplicaSet"), ("", "DaemonSet"), (stateful_group, "StatefulSet"), ("batch", "Job")]
+    {
         fields.push(create(group, "", kind, &format!("spec/template/metadata/{field}")));
     }
     if field == "labels" {
@@ -126,7 +135,12 @@ fn selectors() -> Vec<FieldSpec> {
     for kind in ["Deployment", "StatefulSet"] {
         for affinity in ["podAffinity", "podAntiAffinity"] {
             let base = format!("spec/template/spec/affinity/{affinity}");
-            fields.push(spec("apps", "", kind, &format!("{base}/preferred{during}/podAffinityTerm/labelSelector/matchLabels")));
+            fields.push(spec(
+                "apps",
+                "",
+                kind,
+                &format!("{base}/preferred{during}/podAffinityTerm/labelSelector/matchLabels"),
+            ));
             fields.push(spec("apps", "", kind, &format!("{base}/required{during}/labelSelector/matchLabels")));
         }
         fields.push(spec("apps", "", kind, "spec/template/spec/topologySpreadConstraints/labelSelector/matchLabels"));
@@ -164,33 +178,55 @@ fn with(mut fields: Vec<FieldSpec>, more: Vec<FieldSpec>) -> Vec<FieldSpec> {
 fn name_references() -> Vec<NameReference> {
     let scaled = || kinds(&[("HorizontalPodAutoscaler", "spec/scaleTargetRef/name")]);
     vec![
-        reference("storage.k8s.io", "v1", "StorageClass", kinds(&[
-            ("PersistentVolume", "spec/storageClassName"),
-            ("PersistentVolumeClaim", "spec/storageClassName"),
-            ("StatefulSet", "spec/volumeClaimTemplates/spec/storageClassName"),
-        ])),
-        reference("", "v1", "ServiceAccount", with(
-            vec![spec(RBAC, "", "RoleBinding", "subjects"), spec(RBAC, "", "ClusterRoleBinding", "subjects")],
-            in_holders("serviceAccountName"),
-        )),
+        reference(
+            "storage.k8s.io",
+            "v1",
+            "StorageClass",
+            kinds(&[
+                ("PersistentVolume", "spec/storageClassName"),
+                ("PersistentVolumeClaim", "spec/storageClassName"),
+                ("StatefulSet", "spec/volumeClaimTemplates/spec/storageClassName"),
+            ]),
+        ),
+        reference(
+            "",
+            "v1",
+            "ServiceAccount",
+            with(
+                vec![spec(RBAC, "", "RoleBinding", "subjects"), spec(RBAC, "", "ClusterRoleBinding", "subjects")],
+                in_holders("serviceAccountName"),
+            ),
+        ),
         reference(RBAC, "", "Role", vec![spec(RBAC, "", "RoleBinding", "roleRef/name")]),
-        reference(RBAC, "", "ClusterRole", vec![
-            spec(RBAC, "", "RoleBinding", "roleRef/name"),
-            spec(RBAC, "", "ClusterRoleBinding", "roleRef/name"),
-        ]),
-        reference("", "v1", "ConfigMap", with(in_pods(CONFIG_MAP_PATHS), kinds(&[
-            ("Node", "spec/configSource/configMap"),
-            ("Role", "rules/resourceNames"),
-            ("ClusterRole", "rules/resourceNames"),
-            ("Ingress", r"metadata/annotations/nginx.ingress.kubernetes.io\/fastcgi-params-configmap"),
-        ]))),
+        reference(
+            RBAC,
+            "",
+            "ClusterRole",
+            vec![spec(RBAC, "", "RoleBinding", "roleRef/name"), spec(RBAC, "", "ClusterRoleBinding", "roleRef/name")],
+        ),
+        reference(
+            "",
+            "v1",
+            "ConfigMap",
+            with(
+                in_pods(CONFIG_MAP_PATHS),
+                kinds(&[
+                    ("Node", "spec/configSource/configMap"),
+                    ("Role", "rules/resourceNames"),
+                    ("ClusterRole", "rules/resourceNames"),
+                    ("Ingress", r"metadata/annotations/nginx.ingress.kubernetes.io\/fastcgi-params-configmap"),
+                ]),
+            ),
+        ),
         reference("", "v1", "Secret", secrets()),
         reference("", "v1", "Service", services()),
         reference("scheduling.k8s.io", "v1", "PriorityClass", in_holders("priorityClassName")),
-        reference("", "v1", "PersistentVolume", kinds(&[
-            ("PersistentVolumeClaim", "spec/volumeName"),
-            ("ClusterRole", "rules/resourceNames"),
-        ])),
+        reference(
+            "",
+            "v1",
+            "PersistentVolume",
+            kinds(&[("PersistentVolumeClaim", "spec/volumeName"), ("ClusterRole", "rules/resourceNames")]),
+        ),
         reference("", "v1", "PersistentVolumeClaim", in_holders("volumes/persistentVolumeClaim/claimName")),
         reference("", "", "Deployment", scaled()),
         reference("", "", "StatefulSet", scaled()),
@@ -198,9 +234,12 @@ fn name_references() -> Vec<NameReference> {
         reference("", "", "ReplicationController", scaled()),
         // The group of the target is written with a version in the original's table, so nothing ever matches it.
         reference("networking.k8s.io/v1", "v1", "IngressClass", kinds(&[("Ingress", "spec/ingressClassName")])),
-        reference(ADMISSION, "", "ValidatingAdmissionPolicy", vec![
-            spec(ADMISSION, "", "ValidatingAdmissionPolicyBinding", "spec/policyName"),
-        ]),
+        reference(
+            ADMISSION,
+            "",
+            "ValidatingAdmissionPolicy",
+            vec![spec(ADMISSION, "", "ValidatingAdmissionPolicyBinding", "spec/policyName")],
+        ),
     ]
 }
 
@@ -220,7 +259,12 @@ fn secrets() -> Vec<FieldSpec> {
         ("ClusterRole", "rules/resourceNames"),
         ("PersistentVolume", "spec/azureFile/secretName"),
     ]));
-    fields.push(spec("serving.knative.dev", "v1", "Service", "spec/template/spec/containers/env/valueFrom/secretKeyRef/name"));
+    fields.push(spec(
+        "serving.knative.dev",
+        "v1",
+        "Service",
+        "spec/template/spec/containers/env/valueFrom/secretKeyRef/name",
+    ));
     fields
 }
 

@@ -117,7 +117,10 @@ pub fn set_service_selectors<T: FileTree + ?Sized>(
         if found.is_empty() {
             return Err(EditError::NotEditable(format!(
                 "nowhere in `{}` is `{}: {}` written for the Service `{}` as a value of its own; write it in the Service's manifest, a patch, or `labels` of the live overlay",
-                shown(&folder), wish.key, wish.from, wish.service
+                shown(&folder),
+                wish.key,
+                wish.from,
+                wish.service
             )));
         }
         candidates.push(found);
@@ -171,7 +174,9 @@ fn wanted<'a>(output: &Output, wishes: &[(&'a str, &'a str, &'a str)]) -> Result
         for object in output.objects.iter().filter(|object| is_service(object, service)) {
             found = true;
             let Some(from) = selector_value(object, key) else {
-                return Err(EditError::NoSuchSelector(format!("the selector of the Service `{service}` has no `{key}`")));
+                return Err(EditError::NoSuchSelector(format!(
+                    "the selector of the Service `{service}` has no `{key}`"
+                )));
             };
             if from != *to {
                 wanted.push(Wish {
@@ -214,7 +219,10 @@ fn apply(files: &BTreeMap<String, String>, places: &[&Place], wanted: &[Wish<'_>
         let slot = (place.path.as_str(), place.start, place.end);
         match changes.insert(slot, (place.line, new.clone())) {
             Some((_, other)) if other != new => {
-                return Err(format!("{}:{} is shared by Services that shall select different values; write the value at each Service", place.path, place.line));
+                return Err(format!(
+                    "{}:{} is shared by Services that shall select different values; write the value at each Service",
+                    place.path, place.line
+                ));
             }
             Some(_) | None => {}
         }
@@ -248,16 +256,23 @@ fn verify<T: FileTree + ?Sized>(
     for edit in edits {
         edited = edited.with(&edit.path, edit.after.clone());
     }
-    let after = Build::new(&edited, overlay).run().map_err(|errors| format!("with the edit the overlay does not render: {errors}"))?;
+    let after = Build::new(&edited, overlay)
+        .run()
+        .map_err(|errors| format!("with the edit the overlay does not render: {errors}"))?;
     let mut expected: Vec<Value> = before.objects.iter().map(|object| object.value.clone()).collect();
     for (object, value) in before.objects.iter().zip(&mut expected) {
         for wish in wanted.iter().filter(|wish| is_service(object, wish.service)) {
             if let Some(place) = value.pointer_mut("/spec/selector").and_then(|selector| selector.get_mut(wish.key)) {
                 *place = Value::String(wish.to.to_string());
             }
-            let rendered = after.objects.iter().find(|other| is_service(other, wish.service) && other.namespace() == object.namespace());
-            let label = |value: &Value| value.pointer("/metadata/labels").and_then(|labels| labels.get(wish.key)).cloned();
-            let labelled = rendered.is_some_and(|other| label(&other.value).as_ref().and_then(Value::as_str) == Some(wish.to));
+            let rendered = after
+                .objects
+                .iter()
+                .find(|other| is_service(other, wish.service) && other.namespace() == object.namespace());
+            let label =
+                |value: &Value| value.pointer("/metadata/labels").and_then(|labels| labels.get(wish.key)).cloned();
+            let labelled =
+                rendered.is_some_and(|other| label(&other.value).as_ref().and_then(Value::as_str) == Some(wish.to));
             if labelled
                 && let Some(place) = value.pointer_mut("/metadata/labels").and_then(|labels| labels.get_mut(wish.key))
                 && place.as_str() == Some(&wish.from)
@@ -282,9 +297,7 @@ fn verify<T: FileTree + ?Sized>(
 
 /// Reads a file as text.
 fn read_text<T: FileTree + ?Sized>(tree: &T, path: &str) -> Result<Option<String>, EditError> {
-    let bytes = tree
-        .read(path, FILE_BYTES_MAX)
-        .map_err(|error| EditError::Read { path: path.to_string(), error })?;
+    let bytes = tree.read(path, FILE_BYTES_MAX).map_err(|error| EditError::Read { path: path.to_string(), error })?;
     // What is no text holds no selector.
     Ok(String::from_utf8(bytes).ok())
 }

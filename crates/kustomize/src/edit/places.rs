@@ -24,7 +24,11 @@ pub(super) struct Place {
 }
 
 /// The texts of the overlay's kustomizations and of the files they name, as far as they lie in the folder.
-pub(super) fn files<T: FileTree + ?Sized>(tree: &T, overlay: &str, folder: &str) -> Result<BTreeMap<String, String>, EditError> {
+pub(super) fn files<T: FileTree + ?Sized>(
+    tree: &T,
+    overlay: &str,
+    folder: &str,
+) -> Result<BTreeMap<String, String>, EditError> {
     let mut files = BTreeMap::new();
     let mut directories = vec![normalise(overlay).unwrap_or_default()];
     let mut seen = Vec::new();
@@ -69,8 +73,12 @@ fn named_paths(text: &str) -> Vec<String> {
     let Ok(documents) = yaml::last_wins(text) else { return Vec::new() };
     let Some(root) = documents.first().map(|document| &document.value) else { return Vec::new() };
     let list = |field: &str| root.get(field).and_then(Value::as_array).into_iter().flatten();
-    let plain = ["resources", "bases", "components", "patchesStrategicMerge", "transformers"].into_iter().flat_map(list).filter_map(Value::as_str);
-    let patches = ["patches", "patchesJson6902"].into_iter().flat_map(list).filter_map(|patch| patch.get("path")?.as_str());
+    let plain = ["resources", "bases", "components", "patchesStrategicMerge", "transformers"]
+        .into_iter()
+        .flat_map(list)
+        .filter_map(Value::as_str);
+    let patches =
+        ["patches", "patchesJson6902"].into_iter().flat_map(list).filter_map(|patch| patch.get("path")?.as_str());
     plain.chain(patches).filter(|name| !name.contains('\n')).map(ToString::to_string).collect()
 }
 
@@ -165,8 +173,13 @@ impl Search<'_, '_> {
         if value.get("kind").and_then(Value::as_str) != Some("Service") {
             return;
         }
-        let Some(found) = node.get("spec").and_then(|spec| spec.get("selector")).and_then(|s| s.get(self.wish.key)) else { return };
-        let Some(current) = value.pointer("/spec/selector").and_then(|selector| selector.get(self.wish.key)) else { return };
+        let Some(found) = node.get("spec").and_then(|spec| spec.get("selector")).and_then(|s| s.get(self.wish.key))
+        else {
+            return;
+        };
+        let Some(current) = value.pointer("/spec/selector").and_then(|selector| selector.get(self.wish.key)) else {
+            return;
+        };
         let own_name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("");
         let own_place = self.path == self.wish.origin && line == self.wish.origin_line;
         let rank = match (own_name == self.wish.service, own_place) {
@@ -184,7 +197,9 @@ impl Search<'_, '_> {
     fn operations(&mut self, value: &Value, node: &Node) {
         for (i, operation) in value.as_array().into_iter().flatten().enumerate() {
             let path = operation.get("path").and_then(Value::as_str).unwrap_or("");
-            let (Some(written), Some(found)) = (operation.get("value"), node.at(i).and_then(|n| n.get("value"))) else { continue };
+            let (Some(written), Some(found)) = (operation.get("value"), node.at(i).and_then(|n| n.get("value"))) else {
+                continue;
+            };
             let key = self.wish.key.replace('~', "~0").replace('/', "~1");
             if path.strip_prefix("/spec/selector/") == Some(key.as_str()) {
                 self.add(found, written, 2);
@@ -211,7 +226,9 @@ impl Search<'_, '_> {
         let pairs = |list: &str, i: usize| node.get(list).and_then(|l| l.at(i)).and_then(|label| label.get("pairs"));
         for (i, label) in value.get("labels").and_then(Value::as_array).into_iter().flatten().enumerate() {
             let written = label.get("pairs").and_then(|pairs| pairs.get(self.wish.key));
-            if let (Some(written), Some(found)) = (written, pairs("labels", i).and_then(|pairs| pairs.get(self.wish.key))) {
+            if let (Some(written), Some(found)) =
+                (written, pairs("labels", i).and_then(|pairs| pairs.get(self.wish.key)))
+            {
                 self.add(found, written, 5);
             }
         }

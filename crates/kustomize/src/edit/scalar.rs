@@ -37,7 +37,9 @@ pub(super) fn rewrite(old: &str, context: Context, value: &str) -> Result<String
 /// Words that old readers take for booleans, and text that YAML takes for something else.
 fn is_old_word(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    matches!(lower.as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "---" | "...") || value.starts_with('-') || value.starts_with('.')
+    matches!(lower.as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "---" | "...")
+        || value.starts_with('-')
+        || value.starts_with('.')
 }
 
 #[cfg(test)]
@@ -54,7 +56,11 @@ mod tests {
             ("blue", "12", Ok("\"12\"")),
             ("blue", "1e3", Ok("\"1e3\"")),
         ] {
-            assert_eq!(rewrite(old, Context::File, value).as_deref().map_err(String::as_str), expected, "{old} to {value}");
+            assert_eq!(
+                rewrite(old, Context::File, value).as_deref().map_err(String::as_str),
+                expected,
+                "{old} to {value}"
+            );
         }
         assert!(rewrite("blue", Context::File, "a: b").is_err());
         assert!(rewrite("|-", Context::File, "green").is_err());

@@ -55,7 +55,8 @@ pub(crate) fn generate(
             let secret_type = if generator.secret_type.is_empty() { "Opaque" } else { &generator.secret_type };
             object.insert("kind".into(), "Secret".into());
             object.insert("type".into(), secret_type.into());
-            let encoded: Map<String, Value> = data.into_iter().map(|(k, v)| (k, Value::String(base64_lines(&v)))).collect();
+            let encoded: Map<String, Value> =
+                data.into_iter().map(|(k, v)| (k, Value::String(base64_lines(&v)))).collect();
             object.insert("data".into(), Value::Object(encoded));
         }
     }

@@ -87,7 +87,9 @@ impl<'a> Cursor<'a> {
     fn wrong(self, name: &str, wanted: &str, problems: &mut Problems<'_>) {
         let hint = match self.value {
             Value::Bool(_) | Value::Number(_) if wanted == "a string" => "; put it in quotes",
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => "",
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                ""
+            }
         };
         problems.add(self.position, format!("`{name}` must be {wanted}, not {}{hint}", kind_of(self.value)));
     }

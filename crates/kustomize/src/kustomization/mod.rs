@@ -1,8 +1,8 @@
 //! What a kustomization file says, as types.
 
 pub(crate) mod decode;
-pub(crate) mod parts;
 mod parse;
+pub(crate) mod parts;
 
 use std::collections::BTreeMap;
 

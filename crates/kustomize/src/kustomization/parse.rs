@@ -68,7 +68,8 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Parsed, Vec<Problem>> {
         problems.add(Position::default(), "the kustomization is empty; give it `resources`");
         return Err(problems.list);
     };
-    let mut reader = Reader { out: Kustomization::default(), bases: Vec::new(), image_tags: Vec::new(), seen: Vec::new() };
+    let mut reader =
+        Reader { out: Kustomization::default(), bases: Vec::new(), image_tags: Vec::new(), seen: Vec::new() };
     let mut identity = Identity::default();
     let root = Cursor::new(&document.value, document.node.as_ref());
     root.fields("the kustomization", &FIELDS, &mut problems, |name, cursor, problems| {

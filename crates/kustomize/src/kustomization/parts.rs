@@ -67,7 +67,8 @@ pub(crate) fn patch_options(patch: &mut Patch, cursor: Cursor<'_>, problems: &mu
     });
 }
 
-const SELECTOR_FIELDS: [&str; 7] = ["group", "version", "kind", "name", "namespace", "annotationSelector", "labelSelector"];
+const SELECTOR_FIELDS: [&str; 7] =
+    ["group", "version", "kind", "name", "namespace", "annotationSelector", "labelSelector"];
 
 pub(crate) fn selector(cursor: Cursor<'_>, what: &str, problems: &mut Problems<'_>) -> Selector {
     let mut selector = Selector::default();

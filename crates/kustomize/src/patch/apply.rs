@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{json6902, strategic, target::Target};
+use crate::build::manifests;
 use crate::resource::{Id, Origin, Resource};
 use crate::schema::{self, CustomSchema};
-use crate::build::manifests;
 use crate::transform::describe;
 
 /// A patch that was read.
@@ -25,16 +25,15 @@ pub(crate) struct Allowed {
 
 /// Reads a patch of either kind.
 pub(crate) fn read(text: &str, origin: &str) -> Result<Patch, String> {
-    let strategic = manifests::read(text, origin);
-    let json = json6902::parse(text);
-    match (strategic, json) {
-        (Ok(patches), Err(_)) if !patches.is_empty() => Ok(Patch::Strategic(patches)),
-        (Err(_), Ok(operations)) => Ok(Patch::Json(operations)),
-        (Ok(_), _) => Err("the patch is empty".into()),
-        (Err(strategic), Err(json)) => Err(format!(
-            "neither a strategic merge patch ({}) nor a JSON patch ({json})",
-            strategic.message
-        )),
+    // Objects are no lists of operations, so at most one of the two readings succeeds.
+    let strategic = match manifests::read(text, origin) {
+        Ok(patches) if patches.is_empty() => return Err("the patch is empty".into()),
+        Ok(patches) => return Ok(Patch::Strategic(patches)),
+        Err(problem) => problem,
+    };
+    match json6902::parse(text) {
+        Ok(operations) => Ok(Patch::Json(operations)),
+        Err(json) => Err(format!("neither a strategic merge patch ({}) nor a JSON patch ({json})", strategic.message)),
     }
 }
 
@@ -81,8 +80,14 @@ pub(crate) fn merge_into_named(
         let known = index.get_or_insert_with(|| Index::new(resources));
         let place = match known.find(&id) {
             [one] => *one,
-            [] => return Err(format!("no resource matches the patch for {id}; check its apiVersion, kind, name and namespace, or give the patch a `target`")),
-            several => return Err(format!("{} resources match the patch for {id}; give the patch a `target`", several.len())),
+            [] => {
+                return Err(format!(
+                    "no resource matches the patch for {id}; check its apiVersion, kind, name and namespace, or give the patch a `target`"
+                ));
+            }
+            several => {
+                return Err(format!("{} resources match the patch for {id}; give the patch a `target`", several.len()));
+            }
         };
         let Some(resource) = resources.get_mut(place) else { continue };
         merge_one(resource, &patch.object, allowed, custom)?;
@@ -145,7 +150,11 @@ pub(crate) fn merge_one(
     if allowed.name_change || allowed.kind_change {
         resource.store_previous_id();
     }
-    let (kind, name, namespace) = (resource.kind().to_string(), resource.object.get("metadata").and_then(|m| m.get("name")).cloned(), resource.namespace());
+    let (kind, name, namespace) = (
+        resource.kind().to_string(),
+        resource.object.get("metadata").and_then(|m| m.get("name")).cloned(),
+        resource.namespace(),
+    );
     let shown = resource.id();
     // The patch's kind decides where the object's own is not known.
     let patch_kind = patch.get("kind").and_then(Value::as_str).unwrap_or("");

@@ -95,7 +95,12 @@ fn key(text: &str) -> Result<(String, &str), String> {
     let (key, rest) = word(text);
     let (prefix, name) = key.split_once('/').unwrap_or(("", key));
     let prefix_is_fine = prefix.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
-    if name.is_empty() || name.len() > 63 || !is_name(name) || !prefix_is_fine || (key.contains('/') && prefix.is_empty()) {
+    if name.is_empty()
+        || name.len() > 63
+        || !is_name(name)
+        || !prefix_is_fine
+        || (key.contains('/') && prefix.is_empty())
+    {
         return Err(format!("`{key}` is no label key"));
     }
     Ok((key.to_string(), rest))

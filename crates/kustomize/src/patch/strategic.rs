@@ -139,7 +139,11 @@ fn below(key: &str, reason: &str) -> String {
     }
 }
 
-fn merge_maps(mut base: Map<String, Value>, patch: &Map<String, Value>, ty: Option<Type<'_>>) -> Result<Merged, String> {
+fn merge_maps(
+    mut base: Map<String, Value>,
+    patch: &Map<String, Value>,
+    ty: Option<Type<'_>>,
+) -> Result<Merged, String> {
     let (directive, patch) = map_directive(patch)?;
     match directive {
         Directive::Delete => return Ok(Merged::Gone),
@@ -183,7 +187,10 @@ fn read_directive(value: &Value) -> Result<Directive, String> {
         Some("merge") => Ok(Directive::Merge),
         Some("replace") => Ok(Directive::Replace),
         Some("delete") => Ok(Directive::Delete),
-        Some(_) | None => Err(format!("unknown directive `$patch: {}`; it is `merge`, `replace` or `delete`", text_of(value).unwrap_or_default())),
+        Some(_) | None => Err(format!(
+            "unknown directive `$patch: {}`; it is `merge`, `replace` or `delete`",
+            text_of(value).unwrap_or_default()
+        )),
     }
 }
 
@@ -212,7 +219,12 @@ fn merge_lists(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &L
     }
 }
 
-fn merge_elements(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &ListMerge) -> Result<Vec<Value>, String> {
+fn merge_elements(
+    base: Vec<Value>,
+    patch: &[Value],
+    ty: Option<Type<'_>>,
+    list: &ListMerge,
+) -> Result<Vec<Value>, String> {
     match list {
         ListMerge::Replace => Ok(if patch.is_empty() { base } else { patch.to_vec() }),
         ListMerge::Set => Ok(union(base, patch)),
@@ -236,7 +248,8 @@ fn is_empty(value: &Value) -> bool {
 
 /// One key: the patch's elements first and in its order, then the rest of the base.
 fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key: &str) -> Result<Vec<Value>, String> {
-    let key_of = |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
+    let key_of =
+        |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
     let mut base_at: HashMap<String, usize> = HashMap::new();
     for (i, item) in base.iter().enumerate() {
         if let Some(text) = key_of(item) {
@@ -310,7 +323,12 @@ fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key
 
 /// Two keys, as the original does it: new elements of the patch first, then the base in its order, and a patch whose second
 /// key is there where the base's is missing, or the other way round, is lost.
-fn merge_by_keys(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, keys: &[String]) -> Result<Vec<Value>, String> {
+fn merge_by_keys(
+    mut base: Vec<Value>,
+    patch: &[Value],
+    ty: Option<Type<'_>>,
+    keys: &[String],
+) -> Result<Vec<Value>, String> {
     if base.len() + patch.len() > TWO_KEY_LIST_MAX {
         return Err(format!("the list has more than {TWO_KEY_LIST_MAX} elements"));
     }
@@ -324,7 +342,8 @@ fn merge_by_keys(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, ke
         }
     }
     pair_up(&mut wanted);
-    let used: Vec<usize> = (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
+    let used: Vec<usize> =
+        (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
     let pick = |values: &[String]| -> Vec<String> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
     let used_keys: Vec<&str> = used.iter().filter_map(|i| keys.get(*i).map(String::as_str)).collect();
     let mut items: Vec<Value> = Vec::new();
@@ -378,7 +397,8 @@ fn pair_up(wanted: &mut [Vec<String>]) {
             let (Some(a), Some(b)) = (wanted.get(i), wanted.get(j)) else { continue };
             let fits = a.iter().zip(b).all(|(x, y)| x == y || x.is_empty() || y.is_empty());
             if fits && a.iter().zip(b).any(|(x, y)| x == y) {
-                let joined: Vec<String> = a.iter().zip(b).map(|(x, y)| if x.is_empty() { y.clone() } else { x.clone() }).collect();
+                let joined: Vec<String> =
+                    a.iter().zip(b).map(|(x, y)| if x.is_empty() { y.clone() } else { x.clone() }).collect();
                 if let Some(place) = wanted.get_mut(i) {
                     place.clone_from(&joined);
                 }

@@ -74,7 +74,8 @@ const POD_STATUS: Def = Def { fields: &[("conditions", leaves(&["type"])), ("pod
 const POD: Def = Def { fields: &[("metadata", to(&META)), ("spec", to(&POD_SPEC)), ("status", to(&POD_STATUS))] };
 const POD_TEMPLATE_OBJECT: Def = Def { fields: &[("metadata", to(&META)), ("template", to(&POD_TEMPLATE))] };
 const SERVICE_SPEC: Def = Def { fields: &[("ports", leaves(&["port", "protocol"]))] };
-const SERVICE: Def = Def { fields: &[("metadata", to(&META)), ("spec", to(&SERVICE_SPEC)), ("status", to(&CONDITIONS))] };
+const SERVICE: Def =
+    Def { fields: &[("metadata", to(&META)), ("spec", to(&SERVICE_SPEC)), ("status", to(&CONDITIONS))] };
 const SERVICE_ACCOUNT: Def = Def { fields: &[("metadata", to(&META)), ("secrets", leaves(&["name"]))] };
 const NODE_SPEC: Def = Def { fields: &[("podCIDRs", leaves(&[]))] };
 const NODE_STATUS: Def = Def { fields: &[("addresses", leaves(&["type"])), ("conditions", leaves(&["type"]))] };
@@ -139,7 +140,12 @@ const KINDS: &[(&str, &str, &Def, bool)] = &[
     ("node.k8s.io/v1 node.k8s.io/v1beta1", "RuntimeClass", &ANY_OBJECT, CLUSTER),
     ("policy/v1 policy/v1beta1", "PodDisruptionBudget", &WITH_CONDITIONS, NAMESPACED),
     ("policy/v1beta1", "PodSecurityPolicy", &ANY_OBJECT, CLUSTER),
-    ("rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1", "ClusterRole ClusterRoleBinding", &ANY_OBJECT, CLUSTER),
+    (
+        "rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1",
+        "ClusterRole ClusterRoleBinding",
+        &ANY_OBJECT,
+        CLUSTER,
+    ),
     ("rbac.authorization.k8s.io/v1 rbac.authorization.k8s.io/v1beta1", "Role RoleBinding", &ANY_OBJECT, NAMESPACED),
     ("scheduling.k8s.io/v1 scheduling.k8s.io/v1beta1", "PriorityClass", &ANY_OBJECT, CLUSTER),
     ("storage.k8s.io/v1 storage.k8s.io/v1beta1", "CSIDriver StorageClass VolumeAttachment", &ANY_OBJECT, CLUSTER),

@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_tag_drops_the_digest_and_a_digest_the_tag() {
-        let image = |new_tag: &str, digest: &str| Image { new_tag: new_tag.into(), digest: digest.into(), ..Image::default() };
+        let image =
+            |new_tag: &str, digest: &str| Image { new_tag: new_tag.into(), digest: digest.into(), ..Image::default() };
         assert_eq!(changed("a:1@sha256:x", &image("2", "")), "a:2");
         assert_eq!(changed("a:1", &image("", "sha256:y")), "a@sha256:y");
         assert_eq!(changed("a:1", &image("2", "sha256:y")), "a:2@sha256:y");

@@ -20,7 +20,7 @@ pub(crate) fn apply_to(
     make: Make,
     set: &mut dyn FnMut(&mut Value) -> Result<(), String>,
 ) -> Result<(), String> {
-    if !resource.gvk().is_selected_by(&spec.gvk) {
+    if !resource.is_selected_by(&spec.gvk) {
         return Ok(());
     }
     with_value(resource, |value| spec.apply(value, make, set)).map_err(|reason| describe(resource, &reason))

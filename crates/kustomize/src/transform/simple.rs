@@ -82,7 +82,12 @@ pub(crate) fn set_entries(
 }
 
 /// Sets the number of replicas of whatever has or had this name.
-pub(crate) fn set_replicas(resources: &mut [Resource], name: &str, count: i64, specs: &[FieldSpec]) -> Result<(), String> {
+pub(crate) fn set_replicas(
+    resources: &mut [Resource],
+    name: &str,
+    count: i64,
+    specs: &[FieldSpec],
+) -> Result<(), String> {
     let mut found = false;
     for spec in specs {
         for resource in resources.iter_mut() {

@@ -63,7 +63,8 @@ impl Emitter<'_> {
             if i > 0 || !inline {
                 self.indent(indent);
             }
-            let simple = key.len() <= SIMPLE_KEY_BYTES_MAX && !key.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+            let simple =
+                key.len() <= SIMPLE_KEY_BYTES_MAX && !key.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
             if simple {
                 self.string(key, indent, true);
                 self.put(":");
@@ -93,7 +94,12 @@ impl Emitter<'_> {
                     self.put(" ");
                     self.sequence(inner, indent + 2, true);
                 }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_) => {
                     self.put(" ");
                     self.leaf(item, indent + 2);
                     self.newline();
@@ -352,7 +358,8 @@ fn is_base_60(text: &str) -> bool {
     let count = groups.len();
     groups.into_iter().enumerate().all(|(i, group)| {
         let digits = if i + 1 == count { group.split_once('.').map_or(group, |(whole, _)| whole) } else { group };
-        let fraction_is_fine = group.get(digits.len()..).is_some_and(|f| f.chars().skip(1).all(|c| c.is_ascii_digit() || c == '_'));
+        let fraction_is_fine =
+            group.get(digits.len()..).is_some_and(|f| f.chars().skip(1).all(|c| c.is_ascii_digit() || c == '_'));
         fraction_is_fine
             && match digits.as_bytes() {
                 [d] => d.is_ascii_digit(),

@@ -14,7 +14,12 @@ use crate::error::Position;
 use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, DOCUMENT_NODES_MAX, FILE_DOCUMENTS_MAX};
 
 /// Reads every document of a text. Documents that are null are left out.
-pub(super) fn read(text: &str, dialect: Dialect, with_nodes: bool, repeated: Repeated) -> Result<Vec<Document>, YamlError> {
+pub(super) fn read(
+    text: &str,
+    dialect: Dialect,
+    with_nodes: bool,
+    repeated: Repeated,
+) -> Result<Vec<Document>, YamlError> {
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let mut line = 1;
@@ -48,7 +53,10 @@ fn split(text: &str) -> Result<Vec<&str>, YamlError> {
         if !tail.is_empty() && !tail.starts_with('#') {
             // Content on the separator's own line is YAML, but not to the original, which wants a separator alone.
             let line = 1 + text.get(..separator).map_or(0, newlines);
-            return Err(error_at(line, format!("`---{tail}` is no document separator; put the content on the next line")));
+            return Err(error_at(
+                line,
+                format!("`---{tail}` is no document separator; put the content on the next line"),
+            ));
         }
         parts.push(text.get(start..separator).unwrap_or(""));
         start = separator;
@@ -107,6 +115,7 @@ impl<'i> Reader<'i> {
     }
 
     /// The first document, unless it is null.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
     fn document(mut self) -> Result<Option<Document>, YamlError> {
         loop {
             let (event, span) = self.next()?;
@@ -167,6 +176,7 @@ impl<'i> Reader<'i> {
         Ok(())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
     fn value(&mut self, event: Event<'i>, span: ParserSpan, depth: usize) -> Result<(Value, Option<Node>), YamlError> {
         if depth > DEPTH_MAX {
             return Err(self.error(&span, format!("nested more than {DEPTH_MAX} deep")));
@@ -187,7 +197,9 @@ impl<'i> Reader<'i> {
                 let (value, nodes) = (anchor.value.clone(), anchor.nodes);
                 self.alias_nodes += nodes;
                 if self.alias_nodes > ALIAS_NODES_MAX {
-                    return Err(self.error(&span, format!("excessive aliasing: aliases add more than {ALIAS_NODES_MAX} nodes")));
+                    return Err(
+                        self.error(&span, format!("excessive aliasing: aliases add more than {ALIAS_NODES_MAX} nodes"))
+                    );
                 }
                 self.count(&span, nodes)?;
                 if depth + value_depth(&value) > DEPTH_MAX {
@@ -241,13 +253,17 @@ impl<'i> Reader<'i> {
             let (event, value_span) = self.next()?;
             let (value, node) = self.value(event, value_span, depth + 1)?;
             if merge {
-                if merged.is_some() {
+                if merged.is_some() && self.dialect == Dialect::Resources {
                     return Err(self.error(&key_span, "mapping key `<<` already defined"));
                 }
                 if !is_mergeable(&value) {
                     return Err(self.error(&value_span, "`<<` needs a map or a list of maps"));
                 }
-                merged = Some(value);
+                merged = Some(match merged {
+                    // The later one wins: it comes first in the list.
+                    Some(earlier) => Value::Array(vec![value, earlier]),
+                    None => value,
+                });
                 continue;
             }
             if map.contains_key(&key) {
@@ -288,7 +304,9 @@ impl<'i> Reader<'i> {
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
-                ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => Ok(string()),
+                ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
+                    Ok(string())
+                }
             };
         };
         if tag.handle() != "tag:yaml.org,2002:" {

@@ -130,15 +130,14 @@ fn is_float(text: &str) -> bool {
     rest.is_empty()
 }
 
-/// The JSON number for a float; floats without a fraction become integers where they fit.
+/// The JSON number for a float. Floats without a fraction become integers where their shortest decimal form fits one.
 pub(crate) fn number_from_f64(float: f64) -> Number {
-    const INTEGERS_BELOW: f64 = 18_446_744_073_709_551_616.0;
+    // From here on the original writes an exponent, and reads a float again.
+    const INTEGERS_BELOW: f64 = 1e21;
     if float.fract() == 0.0 && float.abs() < INTEGERS_BELOW {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked, the fraction is zero")]
-        if float >= 0.0 {
-            return Number::from(float as u64);
-        } else if float >= -9_223_372_036_854_775_808.0 {
-            return Number::from(float as i64);
+        let text = format!("{float}");
+        if let Ok(number) = text.parse::<u64>().map(Number::from).or_else(|_| text.parse::<i64>().map(Number::from)) {
+            return number;
         }
     }
     Number::from_f64(float).unwrap_or_else(|| Number::from(0))
@@ -178,7 +177,13 @@ pub(super) fn timestamp(text: &str) -> Option<String> {
         fraction = after.get(..count.min(9))?.trim_end_matches('0');
         rest = after.get(count..)?;
     }
-    let zone = if zoned { zone(rest)? } else if rest.is_empty() { "Z" } else { return None };
+    let zone = if zoned {
+        zone(rest)?
+    } else if rest.is_empty() {
+        "Z"
+    } else {
+        return None;
+    };
     let dot = if fraction.is_empty() { "" } else { "." };
     Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"))
 }

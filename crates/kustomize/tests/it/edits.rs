@@ -59,10 +59,15 @@ fn every_style_of_manifest() {
 
 #[test]
 fn lists_and_json() {
-    check("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: shop}\n  spec:\n    selector: {colour: <blue>}\n");
-    check("{\"apiVersion\": \"v1\", \"kind\": \"Service\",\n \"metadata\": {\"name\": \"shop\"},\n \"spec\": {\"selector\": {\"colour\": <\"blue\">}}}\n");
+    check(
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: shop}\n  spec:\n    selector: {colour: <blue>}\n",
+    );
+    check(
+        "{\"apiVersion\": \"v1\", \"kind\": \"Service\",\n \"metadata\": {\"name\": \"shop\"},\n \"spec\": {\"selector\": {\"colour\": <\"blue\">}}}\n",
+    );
     // The preview's own value stays.
-    let preview = "---\napiVersion: v1\nkind: Service\nmetadata: {name: shop-preview}\nspec: {selector: {colour: blue}}\n";
+    let preview =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: shop-preview}\nspec: {selector: {colour: blue}}\n";
     check(&format!("{HEAD}spec: {{selector: {{colour: <blue>}}}}\n{preview}"));
 }
 
@@ -70,20 +75,51 @@ fn lists_and_json() {
 fn patches_and_labels_of_the_overlay() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {selector: {app: shop, colour: red}}\n";
     for (kustomization, extra, file) in [
-        ("resources: [../base]\npatches:\n- path: p.yaml\n", "kind: Service\napiVersion: v1\nmetadata: {name: shop}\nspec:\n  selector:\n    colour: <blue> # live\n", "p.yaml"),
-        ("resources: [../base]\npatchesStrategicMerge: [p.yaml]\n", "kind: Service\napiVersion: v1\nmetadata: {name: shop}\nspec: {selector: {colour: <'blue'>}}", "p.yaml"),
-        ("resources: [../base]\npatches:\n- path: p.json\n  target: {kind: Service}\n", "[{\"op\": \"replace\", \"path\": \"/spec/selector/colour\", \"value\": <\"blue\">}]\n", "p.json"),
-        ("resources: [../base]\npatches:\n- path: p.yaml\n  target: {kind: Service}\n", "- op: replace\n  path: /spec/selector/colour\n  value: <blue>\n", "p.yaml"),
-        ("resources: [../base]\npatches:\n- target: {kind: Service}\n  patch: |-\n    - op: replace\n      path: /spec/selector/colour\n      value: <blue>\n", "", "kustomization.yaml"),
-        ("resources: [../base]\npatches:\n- patch: |\n      # a patch\n      apiVersion: v1\n      kind: Service\n      metadata:\n        name: shop\n      spec:\n        selector:\n          colour: <\"blue\"> # live\n", "", "kustomization.yaml"),
-        ("resources: [../base]\nlabels:\n- pairs: {colour: <blue>}\n  includeSelectors: true\n", "", "kustomization.yaml"),
+        (
+            "resources: [../base]\npatches:\n- path: p.yaml\n",
+            "kind: Service\napiVersion: v1\nmetadata: {name: shop}\nspec:\n  selector:\n    colour: <blue> # live\n",
+            "p.yaml",
+        ),
+        (
+            "resources: [../base]\npatchesStrategicMerge: [p.yaml]\n",
+            "kind: Service\napiVersion: v1\nmetadata: {name: shop}\nspec: {selector: {colour: <'blue'>}}",
+            "p.yaml",
+        ),
+        (
+            "resources: [../base]\npatches:\n- path: p.json\n  target: {kind: Service}\n",
+            "[{\"op\": \"replace\", \"path\": \"/spec/selector/colour\", \"value\": <\"blue\">}]\n",
+            "p.json",
+        ),
+        (
+            "resources: [../base]\npatches:\n- path: p.yaml\n  target: {kind: Service}\n",
+            "- op: replace\n  path: /spec/selector/colour\n  value: <blue>\n",
+            "p.yaml",
+        ),
+        (
+            "resources: [../base]\npatches:\n- target: {kind: Service}\n  patch: |-\n    - op: replace\n      path: /spec/selector/colour\n      value: <blue>\n",
+            "",
+            "kustomization.yaml",
+        ),
+        (
+            "resources: [../base]\npatches:\n- patch: |\n      # a patch\n      apiVersion: v1\n      kind: Service\n      metadata:\n        name: shop\n      spec:\n        selector:\n          colour: <\"blue\"> # live\n",
+            "",
+            "kustomization.yaml",
+        ),
+        (
+            "resources: [../base]\nlabels:\n- pairs: {colour: <blue>}\n  includeSelectors: true\n",
+            "",
+            "kustomization.yaml",
+        ),
     ] {
         let (path, template) = if extra.is_empty() { ("kustomization.yaml", kustomization) } else { (file, extra) };
         let strip = |text: &str| text.replace(['<', '>'], "");
         let mut files = vec![
             ("app/base/kustomization.yaml".to_string(), "resources: [s.yaml]\n".to_string()),
             ("app/base/s.yaml".to_string(), service.to_string()),
-            ("app/live/kustomization.yaml".to_string(), if extra.is_empty() { strip(kustomization) } else { kustomization.to_string() }),
+            (
+                "app/live/kustomization.yaml".to_string(),
+                if extra.is_empty() { strip(kustomization) } else { kustomization.to_string() },
+            ),
         ];
         if !extra.is_empty() {
             files.push((format!("app/live/{file}"), strip(extra)));
@@ -123,7 +159,11 @@ fn what_cannot_be_changed_alone_is_refused() {
 
 #[test]
 fn several_services_change_together() {
-    let service = |name: &str, colour: &str| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{colour: {colour}}}}}\n---\n");
+    let service = |name: &str, colour: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{colour: {colour}}}}}\n---\n"
+        )
+    };
     let text = service("shop", "blue") + &service("till", "blue") + &service("shop-preview", "green");
     let tree = live(&text);
     let wishes = [("shop", "colour", "green"), ("till", "colour", "green"), ("shop-preview", "colour", "blue")];
@@ -134,13 +174,16 @@ fn several_services_change_together() {
     assert_eq!(edits[0].line, 4);
     // Shared by both, and wished alike: the one place is the right one.
     let shared = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec: {selector: &s {colour: blue}}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {selector: *s}\n";
-    let both = set_service_selectors(&live(shared), "app/live", "", &[("a", "colour", "green"), ("b", "colour", "green")]);
+    let both =
+        set_service_selectors(&live(shared), "app/live", "", &[("a", "colour", "green"), ("b", "colour", "green")]);
     assert_eq!(both.map(|edits| edits.len()), Ok(1));
 }
 
 #[test]
 fn a_label_that_other_objects_get_too_is_refused() {
-    let service = |name: &str| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: a}}}}\n");
+    let service = |name: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: a}}}}\n")
+    };
     let tree = MemoryTree::new([
         ("live/kustomization.yaml", "resources: [a.yaml, b.yaml]\ncommonLabels: {colour: blue}\n".to_string()),
         ("live/a.yaml", service("shop")),
@@ -157,7 +200,10 @@ fn names_with_suffixes_are_found() {
     let tree = MemoryTree::new([
         ("app/live/kustomization.yaml", "resources: [../base]\nnamePrefix: my-\nnameSuffix: -eu\n"),
         ("app/base/kustomization.yaml", "resources: [s.yaml]\n"),
-        ("app/base/s.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {selector: {colour: blue}}\n"),
+        (
+            "app/base/s.yaml",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {selector: {colour: blue}}\n",
+        ),
     ]);
     let edit = set_service_selector(&tree, "app/live", "app", "my-shop-eu", "colour", "green").expect("an edit");
     assert_eq!(edit.path, "app/base/s.yaml");

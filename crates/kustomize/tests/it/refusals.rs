@@ -1,1 +1,107 @@
-//! (to come)
+//! What is refused, and how that reads.
+
+use crate::render;
+
+#[track_caller]
+fn check(files: &str, path: &str, expected: &str) {
+    let text = render(files, path);
+    assert!(text.starts_with("error: "), "rendered: {text}");
+    assert_eq!(text.trim_start_matches("error: "), expected, "{files}");
+}
+
+#[test]
+fn unknown_and_wrong_fields_all_at_once() {
+    check(
+        "=== kustomization.yaml\nresorces: []\nimages:\n- name: a\n  newTga: b\n  newTag: 1.10\nnamespace: n\n",
+        "",
+        "kustomization.yaml:5:3: `newTag` must be a string, not a number; put it in quotes\n\
+         kustomization.yaml:4:3: unknown field `newTga` in `images`; did you mean `newTag`?\n\
+         kustomization.yaml:6:1: `namespace` must be a string, not a boolean; put it in quotes\n\
+         kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?",
+    );
+}
+
+#[test]
+fn missing_files_and_broken_ones_together() {
+    check(
+        "=== a/kustomization.yaml\nresources:\n- ../b\n=== b/kustomization.yaml\nresources:\n- gone.yaml\n- bad.yaml\n- ../../up.yaml\n- https://example.com/x.yaml\n=== b/bad.yaml\na: 1\n b: 2\n",
+        "a",
+        "b/kustomization.yaml:2:3: `gone.yaml` does not exist (by way of a/kustomization.yaml)\n\
+         b/bad.yaml:2:3: broken YAML: mapping values are not allowed in this context (by way of a/kustomization.yaml, b/kustomization.yaml)\n\
+         b/kustomization.yaml:4:3: `../../up.yaml` leads out of the tree; only what lies in it can be used (by way of a/kustomization.yaml)\n\
+         b/kustomization.yaml:5:3: `https://example.com/x.yaml` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree` (by way of a/kustomization.yaml)",
+    );
+}
+
+#[test]
+fn each_with_its_reason() {
+    let object = "=== a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    for (files, path, expected) in [
+        (
+            "=== a/x.yaml\na: 1\n",
+            "a",
+            "a: the directory has no kustomization; add one of kustomization.yaml, kustomization.yml, Kustomization",
+        ),
+        ("=== x.yaml\na: 1\n", "gone", "gone: `gone` does not exist"),
+        (
+            "=== kustomization.yaml\nresources: [.]\n",
+            "",
+            "kustomization.yaml:1:13: `.` closes a cycle: `.`, which is or lies in it, is being built",
+        ),
+        (
+            "=== kustomization.yaml\nhelmCharts: [{name: a}]\n",
+            "",
+            "kustomization.yaml:1:1: `helmCharts` is not supported: Helm is never run; render the chart with `helm template`, commit the result and list it in `resources`",
+        ),
+        (
+            "=== a/kustomization.yaml\nresources: [../x.yaml]\n=== x.yaml\na: 1\n",
+            "a",
+            "a/kustomization.yaml:1:13: `../x.yaml` is not in or below the kustomization's directory; move it there, or give it a kustomization of its own and list that as a resource",
+        ),
+        (
+            "=== kustomization.yaml\nresources: [a.yaml, a.yaml]\n=== a.yaml\nkind: A\nmetadata: {name: a}\n",
+            "",
+            "kustomization.yaml:1:21: two resources have the same id: A a of a.yaml:1 and of a.yaml:1; remove or rename one",
+        ),
+        (
+            "=== kustomization.yaml\nresources: [a.yaml]\n=== a.yaml\n\nkind: A\nmetadata: {generateName: a}\n",
+            "",
+            "a.yaml:2: the A has no `metadata.name`; `generateName` is not enough (by way of kustomization.yaml)",
+        ),
+        (
+            "=== kustomization.yaml\ntransformers: [t.yaml]\n=== t.yaml\napiVersion: example.com/v1\nkind: Mine\nmetadata: {name: a}\n",
+            "",
+            "kustomization.yaml:1:16: Mine is no built-in plug-in; nothing is executed here: use a built-in one, or run yours beforehand and commit its output",
+        ),
+    ] {
+        check(files, path, expected);
+    }
+    for (rest, expected) in [
+        (
+            "patches: [{path: p.yaml}]\n=== p.yaml\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: b}\n",
+            "kustomization.yaml:2:11: no resource matches the patch for ConfigMap b; check its apiVersion, kind, name and namespace, or give the patch a `target`",
+        ),
+        (
+            "patches: [{patch: '[{\"op\": \"remove\", \"path\": \"/x\"}]', target: {name: a}}]\n",
+            "kustomization.yaml:2:11: ConfigMap a (from a.yaml:1): operation `remove` at `/x` does not apply: `x` is missing",
+        ),
+        (
+            "patches: [{patch: 'nonsense', target: {name: '('}}]\n",
+            "kustomization.yaml:2:11: neither a strategic merge patch (a resource must be a map with `apiVersion`, `kind` and `metadata`) nor a JSON patch (a JSON patch is a list of operations)",
+        ),
+        (
+            "images: [{name: '(', newTag: x}]\n",
+            "kustomization.yaml:2:10: the image name `(` is no valid regular expression",
+        ),
+        (
+            "replicas: [{name: a, count: 2}]\n",
+            "kustomization.yaml:2:12: no resource named `a` is of a kind whose replicas can be set (Deployment, ReplicationController, ReplicaSet, StatefulSet)",
+        ),
+        (
+            "configMapGenerator: [{name: a}]\n",
+            "kustomization.yaml:2:22: ConfigMap a exists already (from a.yaml:1); use the behavior `merge` or `replace`",
+        ),
+    ] {
+        check(&format!("=== kustomization.yaml\nresources: [a.yaml]\n{rest}{object}"), "", expected);
+    }
+}

@@ -6,6 +6,7 @@ mod events;
 mod logs;
 mod openapi;
 mod output;
+mod protobuf;
 mod proxy;
 mod request;
 mod subresources;

@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method};
 use serde_json::Value;
 
 use crate::api::errors::ApiError;
+use crate::api::protobuf;
 use crate::decode::FieldValidation;
 use crate::faults::Verb;
 use crate::patch;
@@ -185,7 +186,7 @@ impl ApiRequest {
     /// The body as an object, in JSON or YAML.
     pub(crate) fn object(&self) -> Result<Value, ApiError> {
         if self.content_type().contains("protobuf") {
-            return Err(ApiError::unsupported_media_type(self.content_type()));
+            return protobuf::decode(&self.body);
         }
         let value = patch::yaml(&self.body)?;
         if value.is_object() { Ok(value) } else { Err(ApiError::bad_request("the body is no object")) }

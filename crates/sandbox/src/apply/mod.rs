@@ -231,7 +231,7 @@ fn read(object: &Value) -> Vec<Manager> {
 }
 
 fn write(object: &mut Value, mut managers: Vec<Manager>) {
-    managers.retain(|manager| !manager.fields.is_empty() || manager.applied);
+    managers.retain(|manager| !manager.fields.is_empty());
     // Appliers first, then by time; the order in which the server writes them.
     managers.sort_by(|a, b| {
         b.applied

@@ -173,7 +173,7 @@ fn set_sizes(annotations: &mut Value, deployment: &Value) {
 
 fn copy_revision(world: &World, key: &Key, set: &Key) {
     let Some(wanted) = world.store.get(set).map(|set| revision(&set).to_string()) else { return };
-    world.edit(key, Write::by(MANAGER, ""), |deployment| {
+    world.edit(key, Write::by(MANAGER, "status"), |deployment| {
         let annotations = object::child(object::child(deployment, "metadata"), "annotations");
         let same = annotations[REVISION] == wanted.as_str();
         annotations[REVISION] = json!(wanted);

@@ -111,7 +111,14 @@ fn note(world: &World, change: &Change, work: &mut Work) {
             work.deployments.extend(owner_of(object, &key.namespace, *DEPLOYMENTS));
         }
         "pods" => {
-            work.replica_sets.extend(owner_of(object, &key.namespace, *REPLICA_SETS));
+            let set = owner_of(object, &key.namespace, *REPLICA_SETS);
+            // A Deployment that recreates waits for the last old pod to be gone.
+            if change.new.is_none()
+                && let Some(found) = set.as_ref().and_then(|set| world.store.get(set))
+            {
+                work.deployments.extend(owner_of(&found, &key.namespace, *DEPLOYMENTS));
+            }
+            work.replica_sets.extend(set);
             work.services.extend(services_of(world, change));
         }
         "services" => {

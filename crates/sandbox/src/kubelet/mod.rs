@@ -1,6 +1,7 @@
 //! The node: runs a task for each pod, and writes what a kubelet writes.
 
 mod container;
+mod environment;
 mod pod;
 mod probes;
 pub(crate) use probes::port;

@@ -156,7 +156,9 @@ impl Shared {
 
 /// What the scheduler does.
 fn bind(world: &World, key: &Key, pod: &Value) {
-    world.edit(key, Write::by("kube-scheduler", "binding"), |pod| {
+    // A binding is not tracked in managed fields.
+    let write = Write { is_applied: true, ..Write::by("kube-scheduler", "binding") };
+    world.edit(key, write, |pod| {
         if text(pod, "/spec/nodeName") == NODE {
             return false;
         }

@@ -77,7 +77,21 @@ fn cluster_ip(world: &World, old: Option<&Value>, service: &mut Value) -> Result
     };
     service["spec"]["clusterIP"] = json!(address);
     service["spec"]["clusterIPs"] = json!([address]);
+    object::default(&mut service["spec"], "ipFamilies", json!(["IPv4"]));
+    object::default(&mut service["spec"], "ipFamilyPolicy", "SingleStack");
     Ok(())
+}
+
+/// A change that leaves the allocated address out keeps it.
+pub(crate) fn keep_allocated(old: &Value, new: &mut Value) {
+    if old["spec"]["type"] == "ExternalName" || new["spec"]["type"] == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(value) = old["spec"].get(field) {
+            object::default(object::child(new, "spec"), field, value.clone());
+        }
+    }
 }
 
 /// Gives back what a deleted Service had.

@@ -205,10 +205,6 @@ impl Transaction<'_> {
         get(&self.inner.objects, key)
     }
 
-    pub(crate) fn list(&self, resource: &'static Resource, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        list(&self.inner.objects, resource, namespace)
-    }
-
     /// Stores an object under a new resourceVersion, and answers with it as stored.
     pub(crate) fn put(&mut self, key: &Key, mut object: Value) -> Arc<Value> {
         let version = self.stamp(&mut object);

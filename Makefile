@@ -1,0 +1,31 @@
+# Two commands are enough for a newcomer: `make demo` and `make test`.
+.PHONY: help demo test build bench soak clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## A release, a rollback and a rejection in an embedded cluster, under traffic
+	@scripts/tools build
+	cargo run --quiet --bin turquoise -- demo $(ARGS)
+
+test: ## Everything that CI runs: format, lints, all tests
+	@scripts/tools test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+
+build: ## The binary, optimised: target/release/turquoise
+	@scripts/tools build
+	cargo build --release --bin turquoise
+
+bench: ## Commit to live, and the daemon's memory, over 20 releases in the embedded cluster
+	@scripts/tools build
+	cargo build --release --bin turquoise --example bench-releases
+	cargo run --release --quiet --example bench-releases
+
+soak: ## The property test with 1,000,000 schedules
+	@scripts/tools test
+	TURQUOISE_SOAK_CASES=1000000 cargo test --release --test it -- property --nocapture
+
+clean: ## Build results
+	cargo clean

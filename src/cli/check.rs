@@ -1,0 +1,108 @@
+//! `turquoise check`: what would be blocked, from the files as they lie in the folder, before a push.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use turquoise_kustomize::{Build, Folder};
+
+use super::render::work_tree;
+use super::{NO, USAGE};
+use crate::core::colour::{ByColour, Colour};
+use crate::core::policy::{self, POLICY_FILE, Policy};
+use crate::core::report::Blocked;
+use crate::core::shape::{Manifest, Parts, shape};
+use crate::core::text::OneLine;
+
+/// Folders below a repo: more than that is no repo of overlays.
+const FOLDERS_MAX: usize = 100_000;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The repository's folder, or a folder in it
+    #[arg(default_value = ".")]
+    repo: PathBuf,
+}
+
+pub(super) fn run(args: &CheckArgs) -> ExitCode {
+    let root = match args.repo.canonicalize() {
+        Ok(root) => root,
+        Err(error) => {
+            eprintln!("error: failed to read {}: {error}", args.repo.display());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let tree = work_tree(&root).unwrap_or_else(|| root.clone());
+    let apps = find_apps(&root);
+    if apps.is_empty() {
+        eprintln!("error: no folder below {} holds a {POLICY_FILE}", root.display());
+        return ExitCode::from(NO);
+    }
+    let mut good = true;
+    for app in apps {
+        let shown = app.strip_prefix(&tree).unwrap_or(&app).to_string_lossy().into_owned();
+        match check_app(&tree, &app) {
+            Ok(()) => println!("{}: good", if shown.is_empty() { "." } else { &shown }),
+            Err(blocked) => {
+                good = false;
+                match &blocked {
+                    Blocked::Invalid { problems } => problems.iter().for_each(|problem| eprintln!("{problem}")),
+                    other => eprintln!("{shown}: {other}; {}", other.cure()),
+                }
+            }
+        }
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::from(NO) }
+}
+
+/// Every folder that holds a turquoise.yaml, without following links.
+fn find_apps(root: &Path) -> Vec<PathBuf> {
+    let (mut apps, mut open, mut seen) = (Vec::new(), vec![root.to_path_buf()], 0);
+    while let Some(folder) = open.pop() {
+        seen += 1;
+        if seen > FOLDERS_MAX {
+            break;
+        }
+        if folder.join(POLICY_FILE).is_file() {
+            apps.push(folder.clone());
+        }
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != ".git");
+        open.extend(folders.map(|entry| entry.path()));
+    }
+    apps.sort();
+    apps
+}
+
+fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
+    let folder = app.strip_prefix(root).unwrap_or(app).to_string_lossy().into_owned();
+    let join = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+    let invalid = |words: String| Blocked::Invalid { problems: vec![OneLine::new(&words)] };
+    let file = join(POLICY_FILE);
+    let text = std::fs::read_to_string(app.join(POLICY_FILE)).map_err(|error| invalid(format!("{file}: {error}")))?;
+    let policy: Policy = policy::parse(&text).map_err(|problems| Blocked::Invalid {
+        problems: problems.iter().map(|one| OneLine::new(&format!("{file}:{}: {}", one.line, one.message))).collect(),
+    })?;
+    let tree = Folder::new(root);
+    let mut problems = Vec::new();
+    let mut render = |overlay: &str| match Build::new(&tree, &join(overlay)).run() {
+        Ok(output) => output
+            .objects
+            .into_iter()
+            .map(|object| Manifest { value: object.value, file: object.origin.path, line: object.origin.line })
+            .collect(),
+        Err(errors) => {
+            problems.extend(errors.0.iter().map(|error| OneLine::new(&error.to_string())));
+            Vec::new()
+        }
+    };
+    let colours = ByColour { blue: render(&policy.overlays.blue), green: render(&policy.overlays.green) };
+    let live = render(&policy.overlays.live);
+    if !problems.is_empty() {
+        problems.sort();
+        problems.dedup();
+        return Err(Blocked::Invalid { problems });
+    }
+    let parts = Parts { colours: ByColour::from_fn(|colour: Colour| colours[colour].as_slice()), live: &live };
+    shape(&parts, &policy).map(drop)
+}

@@ -1,0 +1,154 @@
+//! The command line. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the outside world failed.
+
+mod check;
+mod history;
+mod render;
+mod sandbox;
+mod signals;
+mod status;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{daemon, demo};
+
+/// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
+#[derive(Debug, Parser)]
+#[command(name = "turquoise", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch a repository and release what it asks for
+    Run(RunArgs),
+    /// Print what a kustomization renders to, as `kubectl kustomize` does
+    Render(render::RenderArgs),
+    /// Say what would be blocked, without a cluster: file and line of each problem
+    Check(check::CheckArgs),
+    /// Ask a running turquoise how its apps are
+    Status(status::StatusArgs),
+    /// Print an app's releases from git
+    History(history::HistoryArgs),
+    /// Show a release, a rollback and a rejection in an embedded cluster
+    Demo(demo::DemoArgs),
+    /// Run the embedded cluster alone, for kubectl and `turquoise run`
+    Sandbox(sandbox::SandboxArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The watched repository: a path to a bare repository
+    #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH")]
+    repo: String,
+    /// The watched branch
+    #[arg(long, env = "TURQUOISE_BRANCH", default_value = "main")]
+    branch: String,
+    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's service account]
+    #[arg(long, env = "TURQUOISE_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context
+    #[arg(long, env = "TURQUOISE_CONTEXT")]
+    context: Option<String>,
+    /// How often git is asked although nothing said that it changed
+    #[arg(long, env = "TURQUOISE_POLL", default_value = "15s", value_parser = duration)]
+    poll: Duration,
+    /// Where status, health, metrics and the push hook listen
+    #[arg(long, env = "TURQUOISE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Say what would be done and write nothing
+    #[arg(long, env = "TURQUOISE_DRY_RUN")]
+    dry_run: bool,
+}
+
+pub(crate) use signals::stop as stop_signal;
+
+/// Exit code 1: the answer is no.
+const NO: u8 = 1;
+/// Exit code 2: usage or configuration.
+const USAGE: u8 = 2;
+/// Exit code 3: the outside world failed.
+const OUTSIDE: u8 = 3;
+
+/// Parses the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run(args) => run(args),
+        Command::Render(args) => render::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => in_runtime(status::run(args)),
+        Command::History(args) => history::run(&args),
+        Command::Demo(args) => in_runtime(demo::run(args)),
+        Command::Sandbox(args) => in_runtime(sandbox::run(args)),
+    }
+}
+
+fn run(args: RunArgs) -> ExitCode {
+    log_to_stderr();
+    let settings = daemon::Settings {
+        repo: args.repo,
+        branch: args.branch,
+        kubeconfig: args.kubeconfig,
+        context: args.context,
+        poll: args.poll,
+        listen: Some(args.listen),
+        dry_run: args.dry_run,
+    };
+    in_runtime(async {
+        match daemon::run(settings, signals::stop(), None).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(USAGE, &error),
+        }
+    })
+}
+
+/// Two threads do: the work waits for git and the API server, and each thread has a stack and an allocator's arena.
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A blocking read of git that hangs must not keep the process.
+            runtime.shutdown_timeout(Duration::from_millis(200));
+            code
+        }
+        Err(error) => fail(OUTSIDE, &error.into()),
+    }
+}
+
+fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code)
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TURQUOISE_LOG")
+        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("turquoise=info,warn"));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // An error only says that a subscriber was set before, in a test.
+    let _set_before =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+}
+
+/// `15s`, `500ms`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::core::policy::parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,71 @@
+//! `turquoise render`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use turquoise_kustomize::{Build, FileScope, Folder};
+
+use super::{NO, USAGE};
+
+#[derive(Debug, Args)]
+pub(super) struct RenderArgs {
+    /// The kustomization's directory
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Nothing outside this directory is read [default: the enclosing git work tree]
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// `LoadRestrictionsNone` reads files outside the kustomization's own directory, as kubectl does
+    #[arg(long, value_name = "NAME")]
+    load_restrictor: Option<String>,
+}
+
+pub(super) fn run(args: &RenderArgs) -> ExitCode {
+    let scope = match args.load_restrictor.as_deref() {
+        None | Some("LoadRestrictionsRootOnly") => FileScope::Kustomization,
+        Some("LoadRestrictionsNone") => FileScope::Tree,
+        Some(other) => {
+            eprintln!("error: `{other}` is no load restrictor; write LoadRestrictionsRootOnly or LoadRestrictionsNone");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let (root, path) = match locate(&args.dir, args.root.as_deref()) {
+        Ok(found) => found,
+        Err(words) => {
+            eprintln!("error: {words}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match Build::new(&Folder::new(&root), &path).files(scope).run() {
+        Ok(output) => {
+            for warning in &output.warnings {
+                eprintln!("warning: {warning}");
+            }
+            print!("{}", output.to_yaml());
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            eprintln!("{errors}");
+            ExitCode::from(NO)
+        }
+    }
+}
+
+/// The tree's root, and the directory in it. Outside git nothing confines directories, as with kubectl.
+fn locate(dir: &Path, root: Option<&Path>) -> Result<(PathBuf, String), String> {
+    let resolve = |path: &Path| path.canonicalize().map_err(|error| format!("failed to read {}: {error}", path.display()));
+    let dir = resolve(dir)?;
+    let root = match root {
+        Some(root) => resolve(root)?,
+        None => work_tree(&dir).unwrap_or_else(|| PathBuf::from("/")),
+    };
+    let inside = dir.strip_prefix(&root).map_err(|_| format!("{} is not inside {}", dir.display(), root.display()))?;
+    let path = inside.to_str().ok_or_else(|| format!("{} is not UTF-8", dir.display()))?.to_owned();
+    Ok((root, path))
+}
+
+/// The enclosing git work tree: the nearest folder with a `.git`.
+pub(super) fn work_tree(dir: &Path) -> Option<PathBuf> {
+    dir.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf)
+}

@@ -1,0 +1,334 @@
+//! One pass for one app: observe, plan, execute, until there is nothing to do but wait.
+//!
+//! ```text
+//! [IO]   survey   git: what the app looks like at HEAD, or why it cannot be released
+//! [IO]   snapshot cluster: what each colour carries, stamped with the time before the first read
+//! [IO]   look     git: revision, lock, verdicts, the renders that are compared
+//! [pure] plan     what to do, why to wait
+//! [IO]   perform  each action under its guards; the first that fails ends the pass
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::checks::{Ask, Runner};
+use crate::cluster::{Cluster, ClusterError, Subject};
+use crate::core::action::{Action, Commit};
+use crate::core::colour::Colour;
+use crate::core::desired::Desired;
+use crate::core::ids::{CommitId, ObjectKey};
+use crate::core::observed::{Observed, WatchState};
+use crate::core::plan::plan;
+use crate::core::policy::Policy;
+use crate::core::report::{Blocked, Plan};
+use crate::core::shape::Shape;
+use crate::core::text::OneLine;
+use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
+
+/// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
+const ROUNDS_MAX: usize = 16;
+
+/// Everything that a pass needs.
+#[derive(Clone)]
+pub struct Reconciler {
+    /// The app.
+    pub app: Arc<App>,
+    /// Its repository; git is blocking, so it is used on a thread of its own.
+    pub repo: Arc<Mutex<Repo>>,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// Its checks.
+    pub checks: Runner,
+    /// The namespace where the policy names none.
+    pub namespace: String,
+    /// The one clock.
+    pub clock: fn() -> Timestamp,
+    /// Says what would be done and writes nothing.
+    pub dry_run: bool,
+}
+
+/// Why a pass ended early. Waiting is not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// Git.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The thread that asked git is gone.
+    #[error("failed to ask git: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// What a pass found last.
+#[derive(Debug)]
+pub struct Found {
+    /// HEAD.
+    pub head: CommitId,
+    /// When the look began.
+    pub at: Timestamp,
+    /// Facts and plan, or why there are none.
+    pub view: Result<Box<View>, Blocked>,
+}
+
+/// Facts and plan.
+#[derive(Debug)]
+pub struct View {
+    /// What git says.
+    pub desired: Desired,
+    /// What the cluster says.
+    pub observed: Observed,
+    /// What follows.
+    pub plan: Plan,
+    /// Which objects it is about.
+    subject: Subject,
+}
+
+/// What a pass did, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Did {
+    /// Deployed a commit's overlay.
+    Deployed {
+        /// The colour.
+        colour: Colour,
+        /// The revision.
+        revision: CommitId,
+    },
+    /// Made a commit.
+    Committed {
+        /// Its id.
+        id: CommitId,
+        /// What it says.
+        commit: Box<Commit>,
+    },
+    /// Switched the live Services.
+    Switched {
+        /// The colour.
+        to: Colour,
+        /// The revision.
+        revision: CommitId,
+    },
+    /// Would do this, were it not a dry run.
+    Would(Box<Action>),
+    /// Did something that changes no release.
+    Other(&'static str),
+}
+
+impl Reconciler {
+    /// The app's namespace.
+    #[must_use]
+    pub fn app_namespace(&self) -> &str {
+        let policy = self.app.policy.as_ref().ok();
+        policy.and_then(|policy| policy.namespace.as_deref()).unwrap_or(&self.namespace)
+    }
+
+    /// Looks, plans and acts until there is nothing to do but wait. `did` hears of every action that was done.
+    ///
+    /// # Errors
+    /// What git or the cluster refused or did not answer. A conflict is an error too: look again.
+    pub async fn pass(&self, mut head: CommitId, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
+        let policy = match &self.app.policy {
+            Ok(policy) => policy.clone(),
+            Err(blocked) => return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) }),
+        };
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let at = (self.clock)();
+            let view = match self.look(&head, at, &policy).await? {
+                Ok(view) => view,
+                Err(blocked) => return Ok(Found { head, at, view: Err(blocked) }),
+            };
+            self.forget_old_checks(&view, &policy);
+            let mut moved = false;
+            for action in &view.plan.actions {
+                if self.dry_run {
+                    did(Did::Would(Box::new(action.clone())));
+                    continue;
+                }
+                if let Some(new_head) = self.perform(action, &view, &policy, &mut did).await? {
+                    head = new_head;
+                }
+                // A check says something only when its result is there.
+                moved |= !matches!(action, Action::Check { .. });
+            }
+            if !moved || rounds >= ROUNDS_MAX {
+                return Ok(Found { head, at, view: Ok(Box::new(view)) });
+            }
+        }
+    }
+
+    async fn git<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, PassError> {
+        let (repo, app) = (Arc::clone(&self.repo), Arc::clone(&self.app));
+        let result = tokio::task::spawn_blocking(move || {
+            work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app)
+        });
+        Ok(result.await??)
+    }
+
+    async fn look(&self, head: &CommitId, at: Timestamp, policy: &Policy) -> Result<Result<View, Blocked>, PassError> {
+        let commit = head.clone();
+        let shape = match self.git(move |repo, app| repo.survey(app, &commit)).await? {
+            Ok(shape) => shape,
+            Err(blocked) => return Ok(Err(blocked)),
+        };
+        let subject = self.subject(&shape);
+        let mut observed = self.cluster.snapshot(&subject, at).await?;
+        observed.checks = self.checks.states(&self.app.name);
+        let carried: Vec<Carried> = observed
+            .colours
+            .iter()
+            .filter_map(|(_, state)| state.record.as_ref())
+            .map(|record| Carried { revision: record.revision.clone(), deployed_at: record.deployed_at.clone() })
+            .collect();
+        let commit = head.clone();
+        let desired = match self.git(move |repo, app| repo.look(app, &commit, &carried)).await? {
+            Ok(desired) => desired,
+            Err(blocked) => return Ok(Err(blocked)),
+        };
+        let plan = plan(&desired, &observed, policy);
+        Ok(Ok(View { desired, observed, plan, subject }))
+    }
+
+    fn subject(&self, shape: &Shape) -> Subject {
+        let mut expected: BTreeSet<ObjectKey> = shape.overlay.objects.iter().map(|one| one.key.clone()).collect();
+        for colour in Colour::BOTH {
+            expected.extend(shape.renders[colour].objects.iter().cloned());
+        }
+        Subject {
+            app: self.app.name.clone(),
+            namespace: self.app_namespace().to_owned(),
+            key: shape.key.clone(),
+            live: shape.live.clone(),
+            previews: shape.previews.clone(),
+            kinds: shape.kinds.clone(),
+            expected,
+        }
+    }
+
+    /// Results about other pods, another policy or a watch that is over say nothing.
+    fn forget_old_checks(&self, view: &View, policy: &Policy) {
+        let digest = policy.digest();
+        let watched = view.observed.flip().is_some_and(|flip| flip.watch == WatchState::Open);
+        self.checks.retain(&self.app.name, |key| {
+            key.policy == digest
+                && key.pods == view.observed.colours[key.colour].pod_identities()
+                && (watched || !key.repeat)
+        });
+    }
+
+    async fn objects(&self, commit: &CommitId, part: Part) -> Result<Arc<Vec<Value>>, PassError> {
+        let commit = commit.clone();
+        self.git(move |repo, app| repo.objects(app, &commit, part)).await
+    }
+
+    /// Does one action. Returns the new HEAD where a commit was made.
+    async fn perform(&self, action: &Action, view: &View, policy: &Policy, did: &mut impl FnMut(Did)) -> Result<Option<CommitId>, PassError> {
+        if let Action::Commit(commit) = action {
+            return self.commit(commit, did).await.map(Some);
+        }
+        if let Action::Check { keys } = action {
+            for key in keys {
+                let Some(check) = policy.checks.iter().find(|check| check.name == key.check) else { continue };
+                let ask = Ask {
+                    namespace: self.app_namespace().to_owned(),
+                    service: key.service.clone(),
+                    http: check.http.clone(),
+                };
+                self.checks.start(&self.app.name, key, ask);
+            }
+            return Ok(None);
+        }
+        did(self.write(action, view).await?);
+        Ok(None)
+    }
+
+    async fn write(&self, action: &Action, view: &View) -> Result<Did, PassError> {
+        let (cluster, subject) = (&self.cluster, &view.subject);
+        Ok(match action {
+            Action::ApplyOverlay(apply) => {
+                let objects = self.objects(&apply.render, Part::Live).await?;
+                let overlay = view.desired.overlay(&apply.render);
+                cluster.apply_overlay(subject, apply, overlay, &objects).await?;
+                Did::Other("applied the live overlay")
+            }
+            Action::Deploy(deploy) => {
+                let objects = self.objects(&deploy.render, Part::Colour(deploy.colour)).await?;
+                cluster.deploy(subject, deploy, &objects).await?;
+                Did::Deployed { colour: deploy.colour, revision: deploy.record.revision.clone() }
+            }
+            Action::Scale(scale) => {
+                cluster.scale(subject, scale).await?;
+                Did::Other(if scale.attempt.is_some() { "scaled up" } else { "scaled down" })
+            }
+            Action::Stamp(stamp) => {
+                cluster.stamp(subject, stamp).await?;
+                Did::Other("started a deadline")
+            }
+            Action::MarkInUse { guard, .. } => {
+                cluster.mark_in_use(subject, guard).await?;
+                Did::Other("marked as about to take traffic")
+            }
+            Action::Recreate { colour, render, objects: missing, record } => {
+                let objects = self.objects(render, Part::Colour(*colour)).await?;
+                cluster.recreate(subject, *colour, missing, record, &objects).await?;
+                Did::Other("created again what was missing")
+            }
+            Action::Resize { sizes, .. } => {
+                cluster.resize(subject, sizes).await?;
+                Did::Other("resized")
+            }
+            Action::Prune { colour, objects, guard } => {
+                cluster.prune(subject, *colour, objects, guard).await?;
+                Did::Other("pruned")
+            }
+            Action::PointPreviews { services, to } => {
+                cluster.point_previews(subject, services, *to).await?;
+                Did::Other("pointed the previews at the idle colour")
+            }
+            Action::Switch(switch) => {
+                let objects = self.objects(&switch.render, Part::Live).await?;
+                let overlay = view.desired.overlay(&switch.render);
+                cluster.switch(subject, switch, overlay, &objects).await?;
+                Did::Switched { to: switch.to, revision: switch.record.revision.clone() }
+            }
+            Action::EndWatch { services, record } => {
+                cluster.end_watch(subject, services, record).await?;
+                Did::Other("ended the watch")
+            }
+            Action::Check { .. } | Action::Commit(_) => Did::Other("nothing to write"),
+        })
+    }
+
+    async fn commit(&self, commit: &Commit, did: &mut impl FnMut(Did)) -> Result<CommitId, PassError> {
+        let wanted = commit.clone();
+        match self.git(move |repo, app| repo.commit(app, &wanted)).await? {
+            Committed::Made(id) => {
+                did(Did::Committed { id: id.clone(), commit: Box::new(commit.clone()) });
+                Ok(id)
+            }
+            Committed::Stale => Err(ClusterError::Conflict("HEAD".into()).into()),
+        }
+    }
+}
+
+impl PassError {
+    /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
+    }
+
+    /// The error in one line.
+    #[must_use]
+    pub fn words(&self) -> OneLine {
+        OneLine::new(&self.to_string())
+    }
+}

@@ -1,0 +1,4 @@
+//! The planner against a world of people and faults; one binary for all integration tests.
+
+mod property;
+mod world;

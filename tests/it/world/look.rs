@@ -1,0 +1,203 @@
+//! What a look at the world says: `Desired` as a source would derive it from git, `Observed` as a cluster would.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use turquoise::core::colour::{ByColour, Colour};
+use turquoise::core::desired::{Declared, Desired, Overlay, OverlayObject, Render, Role, SelectorChange, WorkloadSpec};
+use turquoise::core::ids::{AppName, CommitId, Digest, ObjectKey};
+use turquoise::core::observed::{CheckState, ColourState, Observed, ServiceState, WorkloadState};
+
+use super::cluster::{Cluster, moment, uid};
+use super::git::{Author, BRANCH, Git, Tree, id, index};
+use super::{Setup, World};
+
+fn key(api_version: &str, kind: &str, name: String) -> ObjectKey {
+    ObjectKey { api_version: api_version.into(), kind: kind.into(), namespace: None, name }
+}
+
+/// The names of the workloads of one tier or of two, without their colour.
+pub(crate) fn workload_names(setup: &Setup) -> &'static [&'static str] {
+    if setup.tiers == 1 { &["web"] } else { &["web", "api"] }
+}
+
+/// The live Services.
+pub(crate) fn live_names(setup: &Setup) -> &'static [&'static str] {
+    if setup.live_services == 1 { &["shop"] } else { &["shop", "admin"] }
+}
+
+pub(crate) const PREVIEW: &str = "shop-preview";
+
+/// One colour rendered from a tree.
+pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
+    let content = tree.content(colour);
+    let workloads: Vec<WorkloadSpec> = workload_names(setup)
+        .iter()
+        .map(|name| WorkloadSpec {
+            key: key("apps/v1", "Deployment", format!("{name}-{colour}")),
+            replicas: Some(tree.size),
+            twin: (*name).to_owned(),
+        })
+        .collect();
+    let mut objects: BTreeSet<ObjectKey> = workloads.iter().map(|workload| workload.key.clone()).collect();
+    objects.insert(key("v1", "ConfigMap", format!("settings-{colour}-{content}")));
+    Render {
+        digest: Digest::new(format!("{colour}:{content}")),
+        images: vec![format!("shop:{}", tree.base)],
+        workloads,
+        objects,
+    }
+}
+
+/// The live overlay rendered from a tree.
+pub(crate) fn overlay(setup: &Setup, tree: &Tree) -> Overlay {
+    let routing = Digest::new(format!("routing {}", tree.routing));
+    let mut objects = vec![
+        OverlayObject {
+            key: key("v1", "ServiceAccount", "shop".into()),
+            role: Role::Shared,
+            digest: Digest::new(format!("shared {}", tree.shared)),
+        },
+        OverlayObject {
+            key: key("networking.k8s.io/v1", "Ingress", "shop".into()),
+            role: Role::Routing,
+            digest: routing.clone(),
+        },
+        OverlayObject {
+            key: key("v1", "Service", PREVIEW.into()),
+            role: Role::Preview,
+            digest: Digest::new("preview"),
+        },
+    ];
+    objects.extend(live_names(setup).iter().map(|name| OverlayObject {
+        key: key("v1", "Service", (*name).to_owned()),
+        role: Role::Live,
+        digest: routing.clone(),
+    }));
+    Overlay { objects }
+}
+
+impl World {
+    /// What git says, given the revisions that the cluster was seen to carry.
+    pub(crate) fn desired(&mut self, observed: &Observed) -> Desired {
+        let head = self.git.head();
+        let revision = self.git.revision();
+        let pins = self.git.tree().lock.pins.iter().filter_map(|(_, pin)| pin.as_ref()).map(|pin| index(&pin.revision));
+        let records = || observed.colours.iter().filter_map(|(_, state)| state.record.as_ref());
+        let mut wanted: BTreeSet<usize> = [head, revision].into_iter().chain(pins).collect();
+        wanted.extend(records().map(|record| index(&record.revision)));
+        let unchanged_since = records()
+            .filter(|record| self.git.unchanged_since(index(&record.deployed_at)))
+            .map(|record| record.deployed_at.clone())
+            .collect();
+        let selector_change = self.git.selector_change().map(|at| {
+            let commits = &self.git.commits;
+            SelectorChange {
+                commit: id(at),
+                by_person: commits[at].author == Author::Person,
+                left_lock_alone: commits[at].tree.lock == commits[at - 1].tree.lock,
+                holds_revision: revision <= at,
+            }
+        });
+        let tree = self.git.tree();
+        let declared = match tree.declared() {
+            Some(colour) => Declared::Colour(colour),
+            None => Declared::Unknown(tree.selector.clone()),
+        };
+        let lock = tree.lock.clone();
+        Desired {
+            app: AppName::new("shop"),
+            branch: BRANCH.into(),
+            head: id(head),
+            revision: id(revision),
+            declared,
+            lock,
+            verdicts: self.git.verdicts(),
+            renders: wanted.iter().map(|at| (id(*at), self.renders.pair(&self.setup, &self.git, *at))).collect(),
+            overlays: wanted.iter().map(|at| (id(*at), self.renders.overlay(&self.setup, &self.git, *at))).collect(),
+            selector_change,
+            unchanged_since,
+        }
+    }
+
+    /// What the cluster says now.
+    pub(crate) fn observed(&self) -> Observed {
+        let checks = self.process.checks.iter();
+        Observed {
+            at: moment(self.now_s),
+            services: services(&self.cluster, self.now_s),
+            colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
+            overlay: self.cluster.overlay.clone(),
+            foreign: BTreeSet::new(),
+            checks: checks
+                .map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) })
+                .collect(),
+        }
+    }
+}
+
+fn services(cluster: &Cluster, now_s: i64) -> Vec<ServiceState> {
+    let state = |service: &super::cluster::Service| ServiceState {
+        name: service.name.clone(),
+        preview: service.preview,
+        resource_version: service.version.to_string(),
+        selects: service.selects.clone(),
+        endpoints: service.endpoints.iter().map(|pod| uid(*pod)).collect(),
+        selected: cluster.selected(service.selects.as_deref(), now_s).into_iter().map(uid).collect(),
+        flip: service.flip.clone(),
+    };
+    cluster.services.iter().map(state).collect()
+}
+
+fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
+    let objects = &cluster.colours[colour];
+    let workloads: Vec<WorkloadState> = objects
+        .workloads
+        .iter()
+        .map(|workload| {
+            let pods = workload.pods.iter();
+            WorkloadState {
+                key: workload.key.clone(),
+                resource_version: workload.version.to_string(),
+                replicas: workload.replicas,
+                applied_replicas: Some(workload.applied_replicas),
+                rolled_out: workload.is_rolled_out(cluster.pace, now_s),
+                ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
+                pods: pods.map(|pod| pod.state(&workload.key.name, cluster.pace, now_s)).collect(),
+            }
+        })
+        .collect();
+    let mut present = objects.configs.clone();
+    present.extend(objects.workloads.iter().map(|workload| workload.key.clone()));
+    ColourState { record: objects.record(), workloads, present, inventory: objects.inventory.clone() }
+}
+
+/// Renders that were made already: a commit never changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Renders {
+    pairs: BTreeMap<usize, ByColour<Arc<Render>>>,
+    overlays: BTreeMap<usize, Arc<Overlay>>,
+}
+
+impl Renders {
+    fn pair(&mut self, setup: &Setup, git: &Git, at: usize) -> ByColour<Arc<Render>> {
+        let tree = &git.commits[at].tree;
+        let make = || ByColour::from_fn(|colour| Arc::new(render(setup, tree, colour)));
+        self.pairs.entry(at).or_insert_with(make).clone()
+    }
+
+    fn overlay(&mut self, setup: &Setup, git: &Git, at: usize) -> Arc<Overlay> {
+        let tree = &git.commits[at].tree;
+        self.overlays.entry(at).or_insert_with(|| Arc::new(overlay(setup, tree))).clone()
+    }
+
+    /// One colour at one commit, for the executor.
+    pub(crate) fn one(&mut self, setup: &Setup, git: &Git, commit: &CommitId, colour: Colour) -> Arc<Render> {
+        Arc::clone(&self.pair(setup, git, index(commit))[colour])
+    }
+
+    /// The live overlay at one commit, for the executor.
+    pub(crate) fn live(&mut self, setup: &Setup, git: &Git, commit: &CommitId) -> Arc<Overlay> {
+        self.overlay(setup, git, index(commit))
+    }
+}
