@@ -99,7 +99,7 @@ pub(super) fn commit(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Commi
         .repo
         .commit(None, &signature, &signature, &message, &tree, &[&parent])
         .map_err(git("the commit cannot be written"))?;
-    move_reference(ground.repo, order.reference, parent.id(), made, &message)
+    move_reference(ground, order.reference, parent.id(), made, &message)
 }
 
 /// Where a branch stands; `None` where it is gone.
@@ -112,21 +112,23 @@ pub(super) fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, So
 }
 
 fn move_reference(
-    repo: &Repository,
+    ground: &Ground<'_>,
     reference: &str,
     from: Oid,
     to: Oid,
     message: &str,
 ) -> Result<Committed, SourceError> {
+    let (repo, branch) = (ground.repo, ground.branch);
     let subject = message.lines().next().unwrap_or("turquoise");
     let moved = repo.reference_matching(reference, to, true, from, subject);
     // The reference itself is asked what became of it: what the move said, and in which words, does not matter.
     let now = head(repo, reference)?;
     match (moved, now) {
         (_, Some(now)) if now == to || is_in_history(repo, to, now)? => Ok(Committed::Made(id_of(to))),
-        (Err(error), Some(now)) if now == from && error.code() != ErrorCode::Locked => {
-            Err(git("the branch cannot be moved")(error))
-        }
+        (Err(error), Some(now)) if now == from => Err(match error.code() == ErrorCode::Locked {
+            true => SourceError::Locked { branch: branch.to_owned(), reference: reference.to_owned() },
+            false => git("the branch cannot be moved")(error),
+        }),
         (Ok(_) | Err(_), _) => Ok(Committed::Stale),
     }
 }

@@ -39,6 +39,16 @@ pub enum SourceError {
         /// The branch.
         branch: String,
     },
+    /// Somebody holds the branch's lock file: another git just now, or one that was killed.
+    #[error(
+        "the branch `{branch}` is locked; if it stays so and no git is at work there, delete `{reference}.lock` in the repository"
+    )]
+    Locked {
+        /// The branch.
+        branch: String,
+        /// Its reference.
+        reference: String,
+    },
     /// A git operation failed.
     #[error("{what}: {words}")]
     Git {

@@ -35,14 +35,16 @@ pub(super) fn without_credentials(location: &str) -> String {
 /// Opens a repository that is exactly there: no search in folders above.
 pub(super) fn open(path: &Path, location: &str) -> Result<Repository, SourceError> {
     Repository::open(path).map_err(|error| {
-        let words = match error.code() {
-            ErrorCode::Owner => format!(
+        let words = if error.code() == ErrorCode::Owner {
+            format!(
                 "{}; it belongs to another user: run `git config --global --add safe.directory {location}` as the user \
                  that turquoise runs as",
                 error.message()
-            ),
-            ErrorCode::NotFound => "there is none".to_owned(),
-            _other => error.message().to_owned(),
+            )
+        } else if error.code() == ErrorCode::NotFound {
+            "there is none".to_owned()
+        } else {
+            error.message().to_owned()
         };
         SourceError::Open { location: location.to_owned(), words: OneLine::new(&words) }
     })

@@ -34,6 +34,9 @@ const POLICIES_MAX: usize = 4_096;
 /// A render that may have failed with what blocks the app.
 pub(super) type Outcome<T> = Result<T, Blocked>;
 
+/// An outcome with what was read for it.
+pub(super) type Answer<T> = Arc<Kept<Outcome<Arc<T>>>>;
+
 type LiveQuestion = (String, Option<String>, Vec<String>);
 
 /// All that was rendered of one repo.
@@ -87,7 +90,7 @@ impl Renders {
         repo: &Repository,
         tree: Oid,
         overlay: &str,
-    ) -> Result<Arc<Kept<Outcome<Arc<Vec<Manifest>>>>>, SourceError> {
+    ) -> Result<Answer<Vec<Manifest>>, SourceError> {
         let question = overlay.to_owned();
         if let Some(kept) = self.objects.find(repo, &question, tree)? {
             return Ok(kept);
@@ -104,7 +107,7 @@ impl Renders {
         tree: Oid,
         overlay: &str,
         colour: Colour,
-    ) -> Result<Arc<Kept<Outcome<Arc<Render>>>>, SourceError> {
+    ) -> Result<Answer<Render>, SourceError> {
         let question = (overlay.to_owned(), colour);
         if let Some(kept) = self.colours.find(repo, &question, tree)? {
             return Ok(kept);
@@ -121,7 +124,7 @@ impl Renders {
         tree: Oid,
         folder: &str,
         policy: &Policy,
-    ) -> Result<Arc<Kept<Outcome<Arc<LiveSide>>>>, SourceError> {
+    ) -> Result<Answer<LiveSide>, SourceError> {
         let overlay = join(folder, &policy.overlays.live);
         let question = (overlay, policy.selector_key.clone(), policy.preview_services.clone());
         if let Some(kept) = self.lives.find(repo, &question, tree)? {

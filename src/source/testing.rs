@@ -160,13 +160,25 @@ impl World {
     }
 
     pub(super) fn run(&self, folder: &Path, args: &[&str]) {
+        assert!(git_in(self.home())(folder, args), "git {args:?}");
+    }
+
+    /// An empty home for the real git.
+    pub(super) fn home(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// The real git, with nothing of this machine's settings; says whether it succeeded.
+pub(super) fn git_in(home: &Path) -> impl Fn(&Path, &[&str]) -> bool {
+    move |folder, args| {
         let output = Command::new("git")
             .args(["-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always"])
             .args(args)
             .current_dir(folder)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.folder.path())
+            .env("HOME", home)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_AUTHOR_NAME", "Bob")
@@ -178,7 +190,7 @@ impl World {
             .stdin(Stdio::null())
             .output()
             .expect("git is installed");
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.status.success()
     }
 }
 

@@ -242,7 +242,7 @@ fn a_commit_loses_to_whoever_was_faster() {
 }
 
 #[test]
-fn a_held_lock_file_makes_a_commit_wait_for_the_next_look() {
+fn a_held_lock_file_is_named() {
     let mut world = World::example();
     let mut repo = world.open();
     let bump = world.bump("2.0.0");
@@ -250,7 +250,8 @@ fn a_held_lock_file_makes_a_commit_wait_for_the_next_look() {
     let held = world.path().join("refs/heads/main.lock");
     std::fs::write(&held, "").expect("a lock file");
     let app = app(&mut repo);
-    assert_eq!(repo.commit(&app, &commit), Ok(Committed::Stale));
+    let error = repo.commit(&app, &commit).expect_err("locked");
+    assert!(error.to_string().contains("delete `refs/heads/main.lock`"), "{error}");
     std::fs::remove_file(held).expect("removed");
     assert_eq!(world.head(), bump);
     world.run(&world.path(), &["pack-refs", "--all"]);
@@ -406,14 +407,67 @@ fn links_and_submodules_stay_inside() {
         world.set_main(id);
     };
     let text = world.read("base/backend.yaml");
-    world.commit_files(&[("shared/backend.yaml", Some(&text))], "Move it");
-    let before = look(&mut repo);
-    link(&world, "/etc/passwd");
     let app = app(&mut repo);
-    assert!(repo.survey(&app, &world.head()).expect("a survey").is_err());
-    link(&world, "../../../etc/passwd");
-    assert!(repo.survey(&app, &world.head()).expect("a survey").is_err());
-    let _ = before;
+    for target in ["/etc/passwd", "../../../etc/passwd", "../base/backend.yaml", "nowhere.yaml"] {
+        link(&world, target);
+        assert!(repo.survey(&app, &world.head()).expect("a survey").is_err(), "{target}");
+    }
+    world.commit_files(&[("base/parts/real.yaml", Some(&text))], "Move it");
+    link(&world, "./parts/../parts/real.yaml");
+    let before = look(&mut repo);
+    let other = text.replace("replicas: 2", "minReadySeconds: 1");
+    let change = world.commit_files(&[("base/parts/real.yaml", Some(&other))], "Change it behind the link");
+    assert_ne!(before.revision, change);
+    assert_eq!(look(&mut repo).revision, change, "what a link leads to is content");
+}
+
+#[test]
+fn nobodys_commit_is_lost_in_a_race() {
+    const THEIRS: usize = 12;
+    // A bound, because ours are faster than a push: it would never get through.
+    const OURS_MAX: usize = 60;
+    let world = World::example();
+    let mut repo = world.open();
+    let first = world.head();
+    let location = world.location();
+    let folder = tempfile::tempdir().expect("a folder");
+    world.run(folder.path(), &["clone", "-q", &location, "."]);
+    let mut ours = Vec::new();
+    std::thread::scope(|scope| {
+        let (folder, git) = (folder.path(), testing::git_in(world.home()));
+        let person = scope.spawn(move || {
+            for number in 0..THEIRS {
+                let subject = format!("theirs {number}");
+                assert!(git(folder, &["commit", "-q", "--allow-empty", "-m", &subject]), "a commit");
+                while !git(folder, &["push", "-q", "origin", "main"]) {
+                    assert!(git(folder, &["pull", "-q", "--rebase", "origin", "main"]), "a rebase");
+                }
+            }
+        });
+        while !person.is_finished() && ours.len() < OURS_MAX {
+            let mut commit = plain(&mut repo, Colour::Blue);
+            commit.facts = vec![Entry { revision: first.clone(), verdict: Verdict::Withdrawn }];
+            let app = app(&mut repo);
+            match repo.commit(&app, &commit) {
+                Ok(Committed::Made(id)) => ours.push(id),
+                Ok(Committed::Stale) | Err(SourceError::Locked { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        person.join().expect("all were pushed");
+    });
+    let mut walk = world.git.revwalk().expect("a walk");
+    walk.push(world.tip().expect("a tip").id()).expect("a start");
+    let all: Vec<Oid> = walk.collect::<Result<_, _>>().expect("commits");
+    assert!(ours.iter().all(|id| all.iter().any(|one| one.to_string() == id.as_str())), "ours are kept");
+    assert_eq!(all.len(), 1 + THEIRS + ours.len(), "theirs are kept, and none is there twice");
+    assert_eq!(entries(&look(&mut repo)).len(), ours.len());
+}
+
+#[test]
+fn a_repo_may_move_between_threads() {
+    fn may_move<T: Send>() {}
+    may_move::<super::Repo>();
 }
 
 #[test]
