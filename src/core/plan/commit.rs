@@ -39,6 +39,13 @@ pub(super) fn say(view: &View<'_>, mut commit: Commit, revision: &CommitId, verd
 
 /// The revisions of a colour that were acted on, are not decided, and give way to `next`.
 pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) -> BTreeSet<CommitId> {
+    let mut revisions = undecided(view, colour);
+    revisions.remove(next);
+    revisions
+}
+
+/// The revisions that only a colour's annotations speak of.
+pub(super) fn undecided(view: &View<'_>, colour: Colour) -> BTreeSet<CommitId> {
     let Some(record) = view.record(colour) else {
         return BTreeSet::new();
     };
@@ -49,7 +56,7 @@ pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) ->
     if !pinned(&record.revision) {
         revisions.insert(record.revision.clone());
     }
-    revisions.retain(|revision| revision != next && !view.desired.verdicts.mentions(revision));
+    revisions.retain(|revision| !view.desired.verdicts.mentions(revision));
     revisions
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Cluster {
     pub(crate) rotten: bool,
     /// What the checks through the live address depend on is down.
     pub(crate) outage: bool,
+    /// How many pods were ever started.
+    pub(crate) pods_started: usize,
     counter: u64,
 }
 
@@ -202,6 +204,7 @@ impl Cluster {
             overlay: BTreeMap::new(),
             rotten: false,
             outage: false,
+            pods_started: 0,
             counter: 0,
         }
     }
@@ -250,6 +253,7 @@ impl Cluster {
         };
         let rotten = self.rotten && [1, 2].contains(&content.base);
         while self.colours[colour].workloads[index].pods.len() < replicas {
+            self.pods_started += 1;
             let pod = Pod { uid: self.next(), born_s: now_s, content, rotten };
             self.colours[colour].workloads[index].pods.push(pod);
         }

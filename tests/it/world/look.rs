@@ -90,16 +90,16 @@ impl World {
             .filter(|record| self.git.unchanged_since(index(&record.deployed_at)))
             .map(|record| record.deployed_at.clone())
             .collect();
+        let tree = self.git.tree();
         let selector_change = self.git.selector_change().map(|at| {
             let commits = &self.git.commits;
             SelectorChange {
                 commit: id(at),
                 by_person: commits[at].author == Author::Person,
-                left_lock_alone: commits[at].tree.lock == commits[at - 1].tree.lock,
+                left_lock_alone: tree.lock == commits[at - 1].tree.lock,
                 holds_revision: revision <= at,
             }
         });
-        let tree = self.git.tree();
         let declared = match tree.declared() {
             Some(colour) => Declared::Colour(colour),
             None => Declared::Unknown(tree.selector.clone()),
