@@ -59,10 +59,9 @@ impl App {
     /// Ends when the instance crashes by itself, if it ever does; answers with its last words.
     pub(crate) async fn crash(&self) -> String {
         match self.settings.fault {
-            Some(Fault::Crash) => format!(
-                "panic: version {} can't start: no such table: orders",
-                self.settings.version
-            ),
+            Some(Fault::Crash) => {
+                format!("panic: version {} can't start: no such table: orders", self.settings.version)
+            }
             Some(Fault::CrashAfterStart) => {
                 self.became_ready.notified().await;
                 tokio::time::sleep(CRASH_AFTER_READY).await;
@@ -70,11 +69,7 @@ impl App {
             }
             None
             | Some(
-                Fault::NeverReady
-                | Fault::SmokeFails
-                | Fault::SlowStart
-                | Fault::WrongBackend
-                | Fault::BreaksLive,
+                Fault::NeverReady | Fault::SmokeFails | Fault::SlowStart | Fault::WrongBackend | Fault::BreaksLive,
             ) => std::future::pending().await,
         }
     }
@@ -88,36 +83,22 @@ impl App {
         asked: &HeaderMap,
     ) -> Response<Full<Bytes>> {
         let (status, body) = if *method != Method::GET && *method != Method::HEAD {
-            (
-                StatusCode::METHOD_NOT_ALLOWED,
-                json!({"errors": ["only GET is served"]}),
-            )
+            (StatusCode::METHOD_NOT_ALLOWED, json!({"errors": ["only GET is served"]}))
         } else {
             match path {
                 "/" => self.front_page().await,
                 "/readyz" => self.readyz().await,
-                "/healthz" => (
-                    StatusCode::OK,
-                    json!({"ok": true, "version": self.settings.version}),
-                ),
+                "/healthz" => (StatusCode::OK, json!({"ok": true, "version": self.settings.version})),
                 "/smoke" => self.smoke().await,
                 "/slow" => self.slow(query).await,
-                _ => (
-                    StatusCode::NOT_FOUND,
-                    json!({"errors": [format!("nothing is at {path}")]}),
-                ),
+                _ => (StatusCode::NOT_FOUND, json!({"errors": [format!("nothing is at {path}")]})),
             }
         };
         let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            hyper::header::HeaderValue::from_static("application/json"),
-        );
-        let client_closes = asked
-            .get(CONNECTION)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+        let client_closes = asked.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         if client_closes || self.draining.load(Ordering::SeqCst) {
             headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
         }
@@ -126,35 +107,19 @@ impl App {
 
     async fn front_page(&self) -> (StatusCode, Value) {
         self.served.store(true, Ordering::SeqCst);
-        let Settings {
-            version,
-            pod,
-            greeting,
-            tier,
-            ..
-        } = &self.settings;
+        let Settings { version, pod, greeting, tier, .. } = &self.settings;
         if *tier == Tier::Backend {
-            return (
-                StatusCode::OK,
-                json!({"version": version, "pod": pod, "errors": []}),
-            );
+            return (StatusCode::OK, json!({"version": version, "pod": pod, "errors": []}));
         }
         let (status, backend, errors) = match self.backend_version("/").await {
             Err(error) => (StatusCode::BAD_GATEWAY, Value::Null, vec![error]),
             Ok(backend) if backend != *version => {
                 let error = format!("backend is {backend}, frontend is {version}");
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    Value::from(backend),
-                    vec![error],
-                )
+                (StatusCode::INTERNAL_SERVER_ERROR, Value::from(backend), vec![error])
             }
             Ok(backend) => (StatusCode::OK, Value::from(backend), Vec::new()),
         };
-        (
-            status,
-            json!({"version": version, "backend": backend, "pod": pod, "greeting": greeting, "errors": errors}),
-        )
+        (status, json!({"version": version, "backend": backend, "pod": pod, "greeting": greeting, "errors": errors}))
     }
 
     async fn readyz(&self) -> (StatusCode, Value) {
@@ -168,10 +133,7 @@ impl App {
             (self.settings.log)("ready");
             self.became_ready.notify_one();
         }
-        (
-            StatusCode::OK,
-            json!({"ready": true, "version": self.settings.version}),
-        )
+        (StatusCode::OK, json!({"ready": true, "version": self.settings.version}))
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -196,11 +158,7 @@ impl App {
         if self.settings.tier == Tier::Backend {
             return Ok(());
         }
-        let backend = self
-            .backend
-            .version("/readyz")
-            .await
-            .map_err(|error| error.to_string())?;
+        let backend = self.backend.version("/readyz").await.map_err(|error| error.to_string())?;
         self.same_version(&backend)
     }
 
@@ -209,10 +167,9 @@ impl App {
         let version = &self.settings.version;
         match verdict {
             Ok(()) => (StatusCode::OK, json!({"ok": true, "version": version})),
-            Err(reason) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                json!({"ok": false, "version": version, "reason": reason}),
-            ),
+            Err(reason) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, json!({"ok": false, "version": version, "reason": reason}))
+            }
         }
     }
 
@@ -221,9 +178,7 @@ impl App {
             Some(Fault::SmokeFails) => {
                 return Err("orders can't be placed: payment is refused".to_owned());
             }
-            Some(Fault::BreaksLive)
-                if self.settings.tier == Tier::Frontend && self.served.load(Ordering::SeqCst) =>
-            {
+            Some(Fault::BreaksLive) if self.settings.tier == Tier::Frontend && self.served.load(Ordering::SeqCst) => {
                 return Err("the cart is empty after the first visitor".to_owned());
             }
             None
@@ -245,11 +200,7 @@ impl App {
 
     /// The backend's version as this frontend sees it.
     async fn backend_version(&self, path: &str) -> Result<String, String> {
-        let version = self
-            .backend
-            .version(path)
-            .await
-            .map_err(|error| error.to_string())?;
+        let version = self.backend.version(path).await.map_err(|error| error.to_string())?;
         if self.settings.fault == Some(Fault::WrongBackend) {
             return Ok(WRONG_BACKEND.to_owned());
         }
@@ -258,22 +209,12 @@ impl App {
 
     fn same_version(&self, backend: &str) -> Result<(), String> {
         let version = &self.settings.version;
-        if backend == version {
-            Ok(())
-        } else {
-            Err(format!("backend is {backend}, frontend is {version}"))
-        }
+        if backend == version { Ok(()) } else { Err(format!("backend is {backend}, frontend is {version}")) }
     }
 
     async fn slow(&self, query: Option<&str>) -> (StatusCode, Value) {
-        let asked = query
-            .unwrap_or_default()
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("ms="));
-        let Some(ms) = asked
-            .and_then(|ms| ms.parse::<u64>().ok())
-            .filter(|ms| *ms <= SLOW_MS_MAX)
-        else {
+        let asked = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("ms="));
+        let Some(ms) = asked.and_then(|ms| ms.parse::<u64>().ok()).filter(|ms| *ms <= SLOW_MS_MAX) else {
             let error = format!("ask for /slow?ms=N with N up to {SLOW_MS_MAX}");
             return (StatusCode::BAD_REQUEST, json!({"errors": [error]}));
         };

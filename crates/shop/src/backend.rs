@@ -39,10 +39,7 @@ impl Resolver {
             return Ok(SocketAddr::new(ip, port));
         }
         let found = match self {
-            Resolver::System => tokio::net::lookup_host((host, port))
-                .await
-                .ok()
-                .and_then(|mut all| all.next()),
+            Resolver::System => tokio::net::lookup_host((host, port)).await.ok().and_then(|mut all| all.next()),
             Resolver::Table(table) => table(host).map(|ip| SocketAddr::new(ip, port)),
         };
         found.ok_or_else(|| BackendError::NoSuchHost(host.to_owned()))
@@ -88,11 +85,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn new(address: Option<(String, u16)>, resolver: Resolver) -> Self {
-        Backend {
-            address,
-            resolver,
-            idle: Mutex::default(),
-        }
+        Backend { address, resolver, idle: Mutex::default() }
     }
 
     /// The version that the backend names at `path`.
@@ -100,10 +93,7 @@ impl Backend {
         match timeout(ANSWER_WITHIN, self.ask(path)).await {
             Err(_) => Err(BackendError::Timeout),
             Ok(Err(error)) => Err(error),
-            Ok(Ok(answer)) => answer["version"]
-                .as_str()
-                .map(str::to_owned)
-                .ok_or(BackendError::Answer),
+            Ok(Ok(answer)) => answer["version"].as_str().map(str::to_owned).ok_or(BackendError::Answer),
         }
     }
 
@@ -125,27 +115,12 @@ impl Backend {
         mut connection: SendRequest<Empty<Bytes>>,
         path: &str,
     ) -> Result<Result<Value, BackendError>, BackendError> {
-        let host = self
-            .address
-            .as_ref()
-            .map_or("backend", |(host, _)| host.as_str());
-        let request = Request::get(path)
-            .header(HOST, host)
-            .body(Empty::new())
-            .map_err(connection_error)?;
-        let response = connection
-            .send_request(request)
-            .await
-            .map_err(connection_error)?;
+        let host = self.address.as_ref().map_or("backend", |(host, _)| host.as_str());
+        let request = Request::get(path).header(HOST, host).body(Empty::new()).map_err(connection_error)?;
+        let response = connection.send_request(request).await.map_err(connection_error)?;
         let status = response.status();
-        let closes = response
-            .headers()
-            .get(CONNECTION)
-            .is_some_and(|value| value.as_bytes() == b"close");
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await
-            .map_err(connection_error)?;
+        let closes = response.headers().get(CONNECTION).is_some_and(|value| value.as_bytes() == b"close");
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(connection_error)?;
         if !closes {
             self.put_idle(connection);
         }
@@ -158,13 +133,9 @@ impl Backend {
     async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, BackendError> {
         let (host, port) = self.address.as_ref().ok_or(BackendError::NotConfigured)?;
         let address = self.resolver.address(host, *port).await?;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(connection_error)?;
+        let stream = TcpStream::connect(address).await.map_err(connection_error)?;
         stream.set_nodelay(true).map_err(connection_error)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(connection_error)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(connection_error)?;
         // The task ends with the connection, which ends when its sender is dropped.
         tokio::spawn(connection);
         Ok(sender)

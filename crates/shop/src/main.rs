@@ -18,10 +18,7 @@ fn main() -> ExitCode {
         }
     };
     settings.log = Arc::new(|line| println!("{line}"));
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("shop: failed to start: {error}");

@@ -44,11 +44,7 @@ pub async fn serve(
 ) -> Exit {
     let log = Arc::clone(&settings.log);
     let (drain, grace) = (settings.drain, settings.grace);
-    log(&format!(
-        "{} {} starts",
-        settings.tier.name(),
-        settings.version
-    ));
+    log(&format!("{} {} starts", settings.tier.name(), settings.version));
     let app = Arc::new(App::new(settings, resolver));
     let (closing, closes) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -76,10 +72,7 @@ pub async fn serve(
         () = async { while connections.join_next().await.is_some() {} } => log("stopped"),
         () = sleep_until(end) => log(&format!("stopped with {} requests unanswered", connections.len())),
     }
-    Exit {
-        code: 0,
-        message: "stopped".to_owned(),
-    }
+    Exit { code: 0, message: "stopped".to_owned() }
 }
 
 async fn accept(
@@ -108,10 +101,7 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut closes: watch::Receive
         let app = Arc::clone(&app);
         async move {
             let uri = request.uri();
-            Ok::<_, Infallible>(
-                app.answer(request.method(), uri.path(), uri.query(), request.headers())
-                    .await,
-            )
+            Ok::<_, Infallible>(app.answer(request.method(), uri.path(), uri.query(), request.headers()).await)
         }
     });
     // No limit on an idle connection's age: it stays until the client or the instance's end closes it.

@@ -87,10 +87,7 @@ impl FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(name: &str) -> Result<Self, UnknownFault> {
-        Fault::ALL
-            .into_iter()
-            .find(|fault| fault.name() == name)
-            .ok_or_else(|| UnknownFault(name.to_owned()))
+        Fault::ALL.into_iter().find(|fault| fault.name() == name).ok_or_else(|| UnknownFault(name.to_owned()))
     }
 }
 
@@ -101,12 +98,7 @@ pub struct UnknownFault(String);
 impl fmt::Display for UnknownFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
-        write!(
-            f,
-            "no fault is named `{}`; there are {}",
-            self.0,
-            known.join(", ")
-        )
+        write!(f, "no fault is named `{}`; there are {}", self.0, known.join(", "))
     }
 }
 
@@ -153,19 +145,13 @@ impl Settings {
 
     /// Reads settings as a container gets them: the tier as the first argument, the rest from the environment.
     /// Answers with the port to listen on, too.
-    pub fn read(
-        args: &[String],
-        var: impl Fn(&str) -> Option<String>,
-    ) -> Result<(Self, u16), SettingsError> {
+    pub fn read(args: &[String], var: impl Fn(&str) -> Option<String>) -> Result<(Self, u16), SettingsError> {
         let tier = match args.first().map(String::as_str) {
             Some("frontend") => Tier::Frontend,
             Some("backend") => Tier::Backend,
             other => return Err(SettingsError::Tier(other.unwrap_or("nothing").to_owned())),
         };
-        let mut settings = Settings::new(
-            tier,
-            var("SHOP_VERSION").unwrap_or_else(|| "0.0.0".to_owned()),
-        );
+        let mut settings = Settings::new(tier, var("SHOP_VERSION").unwrap_or_else(|| "0.0.0".to_owned()));
         if let Some(name) = var("SHOP_FAULT").filter(|name| !name.is_empty()) {
             settings.fault = Some(name.parse().map_err(SettingsError::Fault)?);
         }
@@ -201,10 +187,7 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SettingsError::Tier(given) => write!(
-                f,
-                "the first argument is `frontend` or `backend`, not `{given}`"
-            ),
+            SettingsError::Tier(given) => write!(f, "the first argument is `frontend` or `backend`, not `{given}`"),
             SettingsError::Fault(fault) => write!(f, "SHOP_FAULT: {fault}"),
             SettingsError::NoBackend => write!(f, "a frontend needs BACKEND_HOST"),
             SettingsError::Port(name, value) => write!(f, "{name} is no port: `{value}`"),

@@ -23,9 +23,12 @@ pub(super) fn empty(view: &View<'_>, live: Option<Colour>, topic: Topic) -> Comm
     }
 }
 
-/// Says a verdict, and that other undecided revisions are superseded.
+/// Says a verdict, and that other undecided revisions are superseded. A rejection goes only with `released`.
 pub(super) fn say(view: &View<'_>, mut commit: Commit, revision: &CommitId, verdict: Verdict) -> Commit {
     commit.facts.push(Entry { revision: revision.clone(), verdict });
+    if verdict == Verdict::Released && view.stands_rejected(revision) {
+        commit.rejection = RejectionEdit::Clear;
+    }
     let mut superseded: BTreeSet<CommitId> = BTreeSet::new();
     for colour in Colour::BOTH {
         superseded.extend(superseded_by(view, colour, view.revision()));
@@ -76,9 +79,6 @@ pub(super) fn pin(
         images: pair[colour].images.clone(),
         turquoise: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    if state == PinState::Released && view.stands_rejected(revision) {
-        commit.rejection = RejectionEdit::Clear;
-    }
     Some(commit)
 }
 

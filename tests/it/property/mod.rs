@@ -2,15 +2,15 @@
 //!
 //! `TURQUOISE_SOAK_CASES=1000000` plays that many cases; `TURQUOISE_CASE='...'` plays one and tells it.
 
-mod generate;
+pub(crate) mod generate;
 mod shrink;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::world::cluster::is_healthy;
 use crate::world::people::Op;
 use crate::world::schedule::{Event, Schedule};
-use crate::world::cluster::is_healthy;
 use crate::world::{Planner, Setup, World};
 use turquoise::core::colour::Colour;
 
@@ -68,7 +68,8 @@ fn is_denied(schedule: &Schedule, world: &World) -> bool {
     let blocked = world.facts.as_ref().is_some_and(|facts| facts.plan.blocked.is_some());
     let tree = world.git.tree();
     let wanted = tree.content(Colour::Blue);
-    if schedule.setup.manual || blocked || world.judge.facts_reverted || !is_healthy(wanted) || !ops.clone().all(plain) {
+    if schedule.setup.manual || blocked || world.judge.facts_reverted || !is_healthy(wanted) || !ops.clone().all(plain)
+    {
         return false;
     }
     let live = world.cluster.serving().and_then(|colour| world.cluster.colours[colour].content());

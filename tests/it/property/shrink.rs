@@ -27,7 +27,9 @@ fn candidates(schedule: &Schedule) -> Vec<Schedule> {
             candidate.events.remove(at);
         });
     }
-    add(&|candidate| candidate.setup = Setup { pace: candidate.setup.pace, watch_s: candidate.setup.watch_s, ..Setup::PLAIN });
+    add(&|candidate| {
+        candidate.setup = Setup { pace: candidate.setup.pace, watch_s: candidate.setup.watch_s, ..Setup::PLAIN }
+    });
     add(&|candidate| candidate.setup.tiers = 1);
     add(&|candidate| candidate.setup.live_services = 1);
     add(&|candidate| candidate.setup.manual = false);

@@ -114,7 +114,9 @@ impl Story {
         };
         let live = self.world.cluster.serving().map_or("nothing".to_owned(), |colour| colour.to_string());
         let line = format!("at rest    {live} is live; {}, {}", state(Blue), state(Green));
-        self.says(&line);
+        if !self.world.transcript.text().ends_with(&line) {
+            self.says(&line);
+        }
         self
     }
 

@@ -118,8 +118,9 @@ impl Pod {
         self.ready_s(pace).is_some_and(|at| now_s >= at) && !self.crashed(pace, now_s)
     }
 
-    pub(crate) fn state(&self, workload: &str, pace: Pace, now_s: i64) -> PodState {
-        let trouble = |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
+    pub(crate) fn state(&self, name: String, pace: Pace, now_s: i64) -> PodState {
+        let trouble =
+            |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
         let crashed = self.crashed(pace, now_s);
         let trouble = if self.rotten || self.content.base == NEVER_PULLS {
             Some(trouble("ImagePullBackOff", &format!("shop:{} not found", self.content.base), true))
@@ -128,13 +129,7 @@ impl Pod {
         } else {
             None
         };
-        PodState {
-            uid: uid(self.uid),
-            name: format!("{workload}-{}", self.uid),
-            ready: self.is_ready(pace, now_s),
-            restarts: u32::from(crashed),
-            trouble,
-        }
+        PodState { uid: uid(self.uid), name, ready: self.is_ready(pace, now_s), restarts: u32::from(crashed), trouble }
     }
 }
 

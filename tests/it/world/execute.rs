@@ -95,9 +95,8 @@ impl World {
     fn service_guards(&self, guards: &[ServiceGuard]) -> Result<(), Failure> {
         guards.iter().try_for_each(|seen| {
             let now = self.cluster.services.iter().find(|service| service.name == seen.name);
-            let holds = now.is_some_and(|now| {
-                now.version.to_string() == seen.resource_version && now.selects == seen.selects
-            });
+            let holds =
+                now.is_some_and(|now| now.version.to_string() == seen.resource_version && now.selects == seen.selects);
             guard(holds, || format!("Service {} has changed", seen.name))
         })
     }
@@ -383,7 +382,8 @@ impl World {
                 service.selects = Some(switch.to.to_string());
                 service.flip = Some(FlipRecord { ..switch.record.clone() });
             }
-            let digest = overlay.objects.iter().find(|object| object.key.name == seen.name && object.role == Role::Live);
+            let digest =
+                overlay.objects.iter().find(|object| object.key.name == seen.name && object.role == Role::Live);
             if let Some(object) = digest {
                 self.cluster.overlay.insert(object.key.clone(), object.digest.clone());
             }

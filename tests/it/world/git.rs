@@ -138,8 +138,7 @@ impl Git {
         let mut merge = Merge { changed: false, conflicts: Vec::new() };
         let pin = |tree: &Tree, colour: Colour| tree.lock.pins[colour].clone();
         let mut lock = head.lock.clone();
-        lock.rejected =
-            merge.field("rejected", &before.lock.rejected, &after.lock.rejected, &head.lock.rejected);
+        lock.rejected = merge.field("rejected", &before.lock.rejected, &after.lock.rejected, &head.lock.rejected);
         for (colour, name) in [(Colour::Blue, "blue's pin"), (Colour::Green, "green's pin")] {
             lock.pins[colour] = merge.field(name, &pin(before, colour), &pin(after, colour), &pin(head, colour));
         }

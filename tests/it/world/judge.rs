@@ -230,7 +230,8 @@ impl World {
             self.judge_agreement();
         }
         self.judge_verdicts(&facts.plan);
-        let selector_changes = (self.judge.begun_at..self.git.commits.len()).filter(|at| self.git.moved_selector(*at)).count();
+        let selector_changes =
+            (self.judge.begun_at..self.git.commits.len()).filter(|at| self.git.moved_selector(*at)).count();
         if self.judge.moves > selector_changes + self.judge.hand_moves {
             self.judge.violated("I5 traffic moved more often than git said");
         }
@@ -255,13 +256,16 @@ impl World {
         if !gone && (pinned.is_none() || pinned != live) {
             self.judge.violated("I3 the live pin is not what serves");
         }
-        if !gone && !self.cluster.rotten && self.judge.hand_moves == 0 && !self.cluster.colours[colour].is_ready(self.cluster.pace, self.now_s) {
+        if !gone
+            && !self.cluster.rotten
+            && self.judge.hand_moves == 0
+            && !self.cluster.colours[colour].is_ready(self.cluster.pace, self.now_s)
+        {
             self.judge.violated("I1 the serving colour is not ready at rest");
         }
         let idle = &self.cluster.colours[colour.other()];
-        let rejected = idle.record().is_some_and(|record| {
-            self.git.verdicts().newest(&record.revision) == Some(Verdict::Rejected)
-        });
+        let rejected =
+            idle.record().is_some_and(|record| self.git.verdicts().newest(&record.revision) == Some(Verdict::Rejected));
         if rejected && idle.replicas() > 0 {
             self.judge.violated("rule 9: a rejected candidate stays up");
         }
@@ -279,7 +283,12 @@ impl World {
         let carried = |revision: &CommitId| {
             records.iter().any(|record| record.revision == *revision || record.superseded.contains(revision))
         };
-        let lost = self.judge.acted.difference(&self.judge.torn).map(|at| id(*at)).find(|revision| !log.mentions(revision) && !carried(revision));
+        let lost = self
+            .judge
+            .acted
+            .difference(&self.judge.torn)
+            .map(|at| id(*at))
+            .find(|revision| !log.mentions(revision) && !carried(revision));
         // What a hand in the cluster put under traffic is pinned as it stands, without a verdict; what stood in the
         // annotations of a workload that a hand deleted is gone.
         if lost.is_some() && self.judge.hand_moves == 0 && !self.judge.hand_deleted {
@@ -288,7 +297,10 @@ impl World {
         let live = self.cluster.serving().and_then(|colour| self.cluster.colours[colour].record());
         let newest = live.and_then(|record| log.newest(&record.revision));
         let by_hand = self.judge.lock_edited || self.judge.facts_reverted || self.judge.hand_moves > 0;
-        if !by_hand && matches!(newest, Some(Verdict::Withdrawn | Verdict::Rejected)) && plan.alerts.is_empty() && plan.blocked.is_none()
+        if !by_hand
+            && matches!(newest, Some(Verdict::Withdrawn | Verdict::Rejected))
+            && plan.alerts.is_empty()
+            && plan.blocked.is_none()
         {
             self.judge.violated("I4 what serves is withdrawn or rejected, and nobody is told");
         }

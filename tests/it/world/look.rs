@@ -129,9 +129,7 @@ impl World {
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
             foreign: BTreeSet::new(),
-            checks: checks
-                .map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) })
-                .collect(),
+            checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }
 }
@@ -155,7 +153,8 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
         .workloads
         .iter()
         .map(|workload| {
-            let pods = workload.pods.iter();
+            let name = |at: usize| format!("{}-{at}", workload.key.name);
+            let pods = workload.pods.iter().enumerate();
             WorkloadState {
                 key: workload.key.clone(),
                 resource_version: workload.version.to_string(),
@@ -163,7 +162,7 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
                 applied_replicas: Some(workload.applied_replicas),
                 rolled_out: workload.is_rolled_out(cluster.pace, now_s),
                 ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
-                pods: pods.map(|pod| pod.state(&workload.key.name, cluster.pace, now_s)).collect(),
+                pods: pods.map(|(at, pod)| pod.state(name(at), cluster.pace, now_s)).collect(),
             }
         })
         .collect();

@@ -130,10 +130,8 @@ impl World {
     /// Does what a person does.
     pub(crate) fn person(&mut self, op: Op) -> Result<(), Undone> {
         self.act(op)?;
-        let on_cluster = matches!(
-            op,
-            Op::Kubectl | Op::Kill | Op::Rot | Op::Outage | Op::KubectlRemoved | Op::KubectlDeleted
-        );
+        let on_cluster =
+            matches!(op, Op::Kubectl | Op::Kill | Op::Rot | Op::Outage | Op::KubectlRemoved | Op::KubectlDeleted);
         let commit = (!on_cluster).then(|| self.git.head());
         self.transcript.person(op, commit, &self.git);
         Ok(())
@@ -227,7 +225,8 @@ impl World {
         let ours = |test: &dyn Fn(usize) -> bool| {
             (1..self.git.commits.len()).rev().find(|at| self.git.commits[*at].author == Author::Turquoise && test(*at))
         };
-        let says = |at: usize, verdict: Verdict| self.git.commits[at].facts.first().map(|fact| fact.verdict) == Some(verdict);
+        let says =
+            |at: usize, verdict: Verdict| self.git.commits[at].facts.first().map(|fact| fact.verdict) == Some(verdict);
         let at = match which {
             Which::Last => mine.next(),
             Which::Previous => mine.nth(1),
@@ -238,8 +237,9 @@ impl World {
         };
         let at = at.ok_or(Undone::Void)?;
         let tree = self.git.reverted(at).map_err(Undone::Conflict)?.ok_or(Undone::Void)?;
-        self.judge.reverts_facts(self.git.commits[at].tree.lock != self.git.commits[at - 1].tree.lock
-            || self.git.moved_selector(at));
+        self.judge.reverts_facts(
+            self.git.commits[at].tree.lock != self.git.commits[at - 1].tree.lock || self.git.moved_selector(at),
+        );
         let subject = format!("revert of c{at}");
         self.git.push(Commit { tree, author: Author::Person, subject, facts: Vec::new() });
         Ok(())

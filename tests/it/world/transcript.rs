@@ -110,7 +110,8 @@ fn sizes(sizes: &[Size]) -> String {
 fn words(commit: &Commit) -> String {
     let facts: Vec<String> = commit.facts.iter().map(|fact| format!("{} {}", fact.revision, fact.verdict)).collect();
     let selector = commit.selector.map(|colour| format!("selector {colour}"));
-    let pins = commit.pins.iter().filter_map(|(colour, pin)| Some(format!("{colour} pinned at {}", pin.as_ref()?.revision)));
+    let pins =
+        commit.pins.iter().filter_map(|(colour, pin)| Some(format!("{colour} pinned at {}", pin.as_ref()?.revision)));
     let parts: Vec<String> = facts.into_iter().chain(selector).chain(pins).collect();
     parts.join(", ")
 }
