@@ -25,7 +25,7 @@ pub struct Desired {
     pub lock: Lock,
     /// The verdicts in the log.
     pub verdicts: VerdictLog,
-    /// Both colours at HEAD, at the pins' revisions and at the revisions the cluster carries. What is missing could
+    /// Both colours at HEAD, at R, at the pins' revisions and at the revisions the cluster carries. What is missing could
     /// not be reached or rendered and equals nothing.
     pub renders: BTreeMap<CommitId, ByColour<Arc<Render>>>,
     /// The live overlay at the commits of `renders`.
@@ -107,7 +107,7 @@ pub struct SelectorChange {
     pub commit: CommitId,
     /// Whether a person made it: turquoise's own flips carry their trailers.
     pub by_person: bool,
-    /// Whether that commit left turquoise.lock alone.
+    /// Whether turquoise.lock at HEAD is as it was before that commit: neither that commit nor a later one wrote it.
     pub left_lock_alone: bool,
     /// Whether R is that commit or an ancestor of it.
     pub holds_revision: bool,

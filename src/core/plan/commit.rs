@@ -23,9 +23,12 @@ pub(super) fn empty(view: &View<'_>, live: Option<Colour>, topic: Topic) -> Comm
     }
 }
 
-/// Says a verdict, and that other undecided revisions are superseded.
+/// Says a verdict, and that other undecided revisions are superseded. A rejection goes only with `released`.
 pub(super) fn say(view: &View<'_>, mut commit: Commit, revision: &CommitId, verdict: Verdict) -> Commit {
     commit.facts.push(Entry { revision: revision.clone(), verdict });
+    if verdict == Verdict::Released && view.stands_rejected(revision) {
+        commit.rejection = RejectionEdit::Clear;
+    }
     let mut superseded: BTreeSet<CommitId> = BTreeSet::new();
     for colour in Colour::BOTH {
         superseded.extend(superseded_by(view, colour, view.revision()));
@@ -39,6 +42,13 @@ pub(super) fn say(view: &View<'_>, mut commit: Commit, revision: &CommitId, verd
 
 /// The revisions of a colour that were acted on, are not decided, and give way to `next`.
 pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) -> BTreeSet<CommitId> {
+    let mut revisions = undecided(view, colour);
+    revisions.remove(next);
+    revisions
+}
+
+/// The revisions that only a colour's annotations speak of.
+pub(super) fn undecided(view: &View<'_>, colour: Colour) -> BTreeSet<CommitId> {
     let Some(record) = view.record(colour) else {
         return BTreeSet::new();
     };
@@ -49,7 +59,7 @@ pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) ->
     if !pinned(&record.revision) {
         revisions.insert(record.revision.clone());
     }
-    revisions.retain(|revision| revision != next && !view.desired.verdicts.mentions(revision));
+    revisions.retain(|revision| !view.desired.verdicts.mentions(revision));
     revisions
 }
 
@@ -69,9 +79,6 @@ pub(super) fn pin(
         images: pair[colour].images.clone(),
         turquoise: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    if state == PinState::Released && view.stands_rejected(revision) {
-        commit.rejection = RejectionEdit::Clear;
-    }
     Some(commit)
 }
 

@@ -47,9 +47,9 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
             Outcome::Yes => {}
         }
     }
-    if view.record(declared).is_some_and(|record| !record.in_use) {
-        draft.act(Action::MarkInUse { colour: declared, guard: view.guard(declared) });
-    }
+    // Marked before the patch, too: the mark carries the workloads' versions, so that a stale look at a colour that was
+    // scaled down or deleted since cannot move traffic to it.
+    draft.act(Action::MarkInUse { colour: declared, guard: view.guard(declared) });
     if !pinned || view.newest(source) != Some(Verdict::Released) {
         let empty = commit::empty(view, Some(declared), Topic::Pin { colour: declared });
         let pinned = commit::pin(view, empty, declared, source, PinState::Released);
@@ -93,7 +93,8 @@ fn is_untouched_candidate(view: &View<'_>, declared: Colour) -> bool {
 }
 
 /// R has no verdict, is not newer than the selector's last change, and a person made that change and left the lock
-/// alone: the bump came with the selector edit, or before it. Content that serves already, or that the pin holds
+/// alone: the bump came with the selector edit, or before it. A lock that was written since says what was decided about
+/// that change: an approved pin goes live, and nothing newer. Content that serves already, or that the pin holds
 /// already, is no reason to leave the pin.
 fn came_with_the_selector(view: &View<'_>, declared: Colour, serving: Colour) -> bool {
     let head = view.head();

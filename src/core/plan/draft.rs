@@ -25,7 +25,9 @@ impl Draft {
     }
 
     pub(super) fn wait(&mut self, waiting: Waiting) {
-        self.waiting.push(waiting);
+        if !self.waiting.contains(&waiting) {
+            self.waiting.push(waiting);
+        }
     }
 
     pub(super) fn alert(&mut self, alert: Alert) {

@@ -42,8 +42,8 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
         None => state.inventory.is_empty(),
     };
     // What no commit has said yet stands in the colour's annotations: deleted with it, it would never be said.
-    let unsaid = replicas.is_none() && !commit::superseded_by(view, idle, view.revision()).is_empty();
-    if over || unsaid {
+    let undecided = replicas.is_none() && !commit::undecided(view, idle).is_empty();
+    if over || undecided {
         return;
     }
     if !watched || view.observed.at < at {

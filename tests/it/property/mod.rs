@@ -2,7 +2,7 @@
 //!
 //! `TURQUOISE_SOAK_CASES=1000000` plays that many cases; `TURQUOISE_CASE='...'` plays one and tells it.
 
-mod generate;
+pub(crate) mod generate;
 mod shrink;
 
 use std::cell::RefCell;

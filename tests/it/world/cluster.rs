@@ -91,6 +91,8 @@ pub(crate) struct Cluster {
     pub(crate) rotten: bool,
     /// What the checks through the live address depend on is down.
     pub(crate) outage: bool,
+    /// How many pods were ever started.
+    pub(crate) pods_started: usize,
     counter: u64,
 }
 
@@ -116,7 +118,7 @@ impl Pod {
         self.ready_s(pace).is_some_and(|at| now_s >= at) && !self.crashed(pace, now_s)
     }
 
-    pub(crate) fn state(&self, workload: &str, pace: Pace, now_s: i64) -> PodState {
+    pub(crate) fn state(&self, name: String, pace: Pace, now_s: i64) -> PodState {
         let trouble =
             |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
         let crashed = self.crashed(pace, now_s);
@@ -127,13 +129,7 @@ impl Pod {
         } else {
             None
         };
-        PodState {
-            uid: uid(self.uid),
-            name: format!("{workload}-{}", self.uid),
-            ready: self.is_ready(pace, now_s),
-            restarts: u32::from(crashed),
-            trouble,
-        }
+        PodState { uid: uid(self.uid), name, ready: self.is_ready(pace, now_s), restarts: u32::from(crashed), trouble }
     }
 }
 
@@ -203,6 +199,7 @@ impl Cluster {
             overlay: BTreeMap::new(),
             rotten: false,
             outage: false,
+            pods_started: 0,
             counter: 0,
         }
     }
@@ -251,6 +248,7 @@ impl Cluster {
         };
         let rotten = self.rotten && [1, 2].contains(&content.base);
         while self.colours[colour].workloads[index].pods.len() < replicas {
+            self.pods_started += 1;
             let pod = Pod { uid: self.next(), born_s: now_s, content, rotten };
             self.colours[colour].workloads[index].pods.push(pod);
         }

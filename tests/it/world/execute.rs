@@ -330,6 +330,7 @@ impl World {
         if let Some((_, colour)) = asked.filter(|(_, colour)| !fails && *colour == key.colour) {
             self.judge.passed(colour, &self.cluster);
         }
+        self.judge.checks += 1;
         self.process.checks.retain(|run| run.key != *key);
         self.process.checks.push(Run { key: key.clone(), due_s: self.now_s + self.setup.pace.check_s, fails });
     }

@@ -34,11 +34,15 @@ pub(crate) struct Judge {
     /// How often turquoise moved all traffic from one colour to the other.
     moves: usize,
     hand_moves: usize,
+    /// How many checks were started.
+    pub(crate) checks: usize,
     begun_at: usize,
     /// A person reverted a commit of turquoise that moved the selector or wrote the lock.
     pub(crate) facts_reverted: bool,
     /// Revisions whose only trace stood on workloads that a cut-off deploy left in two minds.
     torn: BTreeSet<usize>,
+    /// A person deleted a workload in the cluster.
+    pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
     pub(crate) lock_edited: bool,
     pub(crate) acts: usize,
@@ -51,6 +55,11 @@ impl Judge {
         self.hand_moves = 0;
         self.begun_at = 1;
         self.acts = 0;
+    }
+
+    /// How often turquoise moved all traffic.
+    pub(crate) const fn moves(&self) -> usize {
+        self.moves
     }
 
     fn violated(&mut self, what: impl Into<String>) {
@@ -159,7 +168,7 @@ impl Judge {
             let Some(pin) = &commit.pins[colour] else { continue };
             let content = git.commits[index(&pin.revision)].tree.content(colour);
             let held = cluster.colours[colour].content();
-            if held != Some(content) {
+            if held.is_some_and(|held| held != content) {
                 self.violated("a colour is pinned at what it does not hold");
             }
             let proven = self.passed.contains(&(colour, content)) || self.served.contains(&(colour, content));
@@ -240,12 +249,18 @@ impl World {
         }
         let Some(colour) = serving else { return };
         let live = self.cluster.colours[colour].content();
+        // Where a hand deleted the workloads and another one their pin, nothing is left to build them from.
+        let gone = live.is_none() && self.judge.lock_edited;
         let pinned = self.git.tree().lock.pins[colour].as_ref();
         let pinned = pinned.map(|pin| self.git.commits[index(&pin.revision)].tree.content(colour));
-        if pinned.is_none() || pinned != live {
+        if !gone && (pinned.is_none() || pinned != live) {
             self.judge.violated("I3 the live pin is not what serves");
         }
-        if !self.cluster.rotten && !self.cluster.colours[colour].is_ready(self.cluster.pace, self.now_s) {
+        if !gone
+            && !self.cluster.rotten
+            && self.judge.hand_moves == 0
+            && !self.cluster.colours[colour].is_ready(self.cluster.pace, self.now_s)
+        {
             self.judge.violated("I1 the serving colour is not ready at rest");
         }
         let idle = &self.cluster.colours[colour.other()];
@@ -274,7 +289,9 @@ impl World {
             .difference(&self.judge.torn)
             .map(|at| id(*at))
             .find(|revision| !log.mentions(revision) && !carried(revision));
-        if lost.is_some() {
+        // What a hand in the cluster put under traffic is pinned as it stands, without a verdict; what stood in the
+        // annotations of a workload that a hand deleted is gone.
+        if lost.is_some() && self.judge.hand_moves == 0 && !self.judge.hand_deleted {
             self.judge.violated("I4 a revision was acted on and has no verdict");
         }
         let live = self.cluster.serving().and_then(|colour| self.cluster.colours[colour].record());

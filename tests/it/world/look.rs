@@ -90,16 +90,16 @@ impl World {
             .filter(|record| self.git.unchanged_since(index(&record.deployed_at)))
             .map(|record| record.deployed_at.clone())
             .collect();
+        let tree = self.git.tree();
         let selector_change = self.git.selector_change().map(|at| {
             let commits = &self.git.commits;
             SelectorChange {
                 commit: id(at),
                 by_person: commits[at].author == Author::Person,
-                left_lock_alone: commits[at].tree.lock == commits[at - 1].tree.lock,
+                left_lock_alone: tree.lock == commits[at - 1].tree.lock,
                 holds_revision: revision <= at,
             }
         });
-        let tree = self.git.tree();
         let declared = match tree.declared() {
             Some(colour) => Declared::Colour(colour),
             None => Declared::Unknown(tree.selector.clone()),
@@ -153,7 +153,8 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
         .workloads
         .iter()
         .map(|workload| {
-            let pods = workload.pods.iter();
+            let name = |at: usize| format!("{}-{at}", workload.key.name);
+            let pods = workload.pods.iter().enumerate();
             WorkloadState {
                 key: workload.key.clone(),
                 resource_version: workload.version.to_string(),
@@ -161,7 +162,7 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
                 applied_replicas: Some(workload.applied_replicas),
                 rolled_out: workload.is_rolled_out(cluster.pace, now_s),
                 ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
-                pods: pods.map(|pod| pod.state(&workload.key.name, cluster.pace, now_s)).collect(),
+                pods: pods.map(|(at, pod)| pod.state(name(at), cluster.pace, now_s)).collect(),
             }
         })
         .collect();

@@ -61,6 +61,8 @@ pub(crate) const DEADLINE_S: u64 = 300;
 const RETIRE_AFTER_S: u64 = 120;
 /// How many older looks a stale one may come from.
 const PAST_LOOKS_MAX: usize = 4;
+/// How old a stale look may be: lists out of a cache lag by seconds, and no call outlives its deadline.
+const STALE_S_MAX: i64 = 60;
 /// How long a pass waits when git or the API does not answer.
 const BACK_OFF_S: i64 = 15;
 
@@ -292,7 +294,9 @@ impl World {
         }
         let stale = self.faults.stale.take().and_then(|back| {
             let index = self.past.len().checked_sub(usize::from(back) + 1)?;
-            self.past.get(index).cloned()
+            let old = self.past.get(index).filter(|old| self.now_s - old.at.as_second() <= STALE_S_MAX)?;
+            // A late answer carries the time of its question; an old list the time of the newest one.
+            Some(if back % 2 == 0 { Observed { at: observed.at, ..old.clone() } } else { old.clone() })
         });
         self.past.push_back(observed.clone());
         if self.past.len() > PAST_LOOKS_MAX {

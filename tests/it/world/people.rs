@@ -195,6 +195,7 @@ impl World {
             Op::KubectlRemoved => return self.patched(None),
             Op::KubectlDeleted => {
                 let colour = self.cluster.serving().ok_or(Undone::Void)?;
+                self.judge.hand_deleted = true;
                 return self.cluster.colours[colour].workloads.pop().map(|_| ()).ok_or(Undone::Void);
             }
         }

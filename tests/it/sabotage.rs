@@ -1,0 +1,193 @@
+//! Does the property see anything? Planners that were broken on purpose, each of which it must catch.
+
+use turquoise::core::action::{Action, Switch};
+use turquoise::core::colour::Colour;
+use turquoise::core::desired::Desired;
+use turquoise::core::observed::{CheckOutcome, Observed};
+use turquoise::core::plan::plan;
+use turquoise::core::policy::Policy;
+use turquoise::core::report::Plan;
+use turquoise::core::verdict::Verdict;
+
+use crate::property::{self, generate};
+use crate::world::Planner;
+use crate::world::schedule::Schedule;
+
+/// How many cases may pass before a broken planner is caught.
+const CASES_MAX: u64 = 4_000;
+
+/// Takes every pod for ready.
+fn impatient(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut observed = observed.clone();
+    for colour in Colour::BOTH {
+        for workload in &mut observed.colours[colour].workloads {
+            workload.rolled_out = true;
+            workload.ready = workload.replicas;
+            for pod in &mut workload.pods {
+                pod.ready = true;
+                pod.trouble = None;
+            }
+        }
+        let pods = observed.colours[colour].ready_pods();
+        for service in &mut observed.services {
+            if service.selects.as_deref() == Some(colour.as_str()) {
+                service.endpoints.clone_from(&pods);
+                service.selected.clone_from(&pods);
+            }
+        }
+    }
+    plan(desired, &observed, policy)
+}
+
+/// Takes failed checks for passed ones.
+fn credulous(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut observed = observed.clone();
+    for check in &mut observed.checks {
+        if matches!(check.outcome, CheckOutcome::Failed { .. }) {
+            check.outcome = CheckOutcome::Passed { at: observed.at };
+        }
+    }
+    plan(desired, &observed, policy)
+}
+
+/// Trusts whatever a colour carries, as if it had taken traffic.
+fn trusting(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut observed = observed.clone();
+    for colour in Colour::BOTH {
+        if let Some(record) = &mut observed.colours[colour].record {
+            record.in_use = true;
+        }
+    }
+    let mut desired = desired.clone();
+    let head = desired.head.clone();
+    for colour in Colour::BOTH {
+        let pair = desired.renders.get(&head).cloned();
+        if let (Some(pin), Some(pair)) = (&mut desired.lock.pins[colour], pair) {
+            desired.renders.insert(pin.revision.clone(), pair);
+        }
+    }
+    plan(&desired, &observed, policy)
+}
+
+/// Patches the Services before the flip is in git.
+fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    let flip = plan.actions.iter().find_map(|action| match action {
+        Action::Commit(commit) => commit.selector,
+        Action::ApplyOverlay(_)
+        | Action::Deploy(_)
+        | Action::Scale(_)
+        | Action::Stamp(_)
+        | Action::MarkInUse { .. }
+        | Action::Recreate { .. }
+        | Action::Resize { .. }
+        | Action::Prune { .. }
+        | Action::PointPreviews { .. }
+        | Action::Check { .. }
+        | Action::Switch(_)
+        | Action::EndWatch { .. } => None,
+    });
+    if let Some(to) = flip {
+        let services = observed.live().map(|service| turquoise::core::action::ServiceGuard {
+            name: service.name.clone(),
+            resource_version: service.resource_version.clone(),
+            selects: service.selects.clone(),
+        });
+        let switch = Switch {
+            services: services.collect(),
+            to,
+            render: desired.head.clone(),
+            record: Switch::record(observed.at, desired.revision.clone(), to.other()),
+        };
+        plan.actions.insert(0, Action::Switch(switch));
+    }
+    plan
+}
+
+/// Never says that a revision was superseded.
+fn forgetful(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Commit(commit) = action {
+            commit.facts.retain(|fact| fact.verdict != Verdict::Superseded);
+        }
+    }
+    plan
+}
+
+/// Loses the superseded revisions when it deploys.
+fn careless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Deploy(deploy) = action {
+            deploy.record.superseded.clear();
+        }
+    }
+    plan
+}
+
+/// Never ends a watch.
+fn endless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    plan.actions.retain(|action| !matches!(action, Action::EndWatch { .. }));
+    plan
+}
+
+/// Gives up after a second.
+fn strict(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let policy = Policy { readiness_deadline: std::time::Duration::from_secs(1), ..policy.clone() };
+    plan(desired, observed, &policy)
+}
+
+/// Writes the serving colour.
+fn destructive(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Deploy(deploy) = action {
+            deploy.colour = deploy.colour.other();
+        }
+    }
+    plan
+}
+
+/// Patches without a guard on the colour's workloads.
+fn unguarded(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    if plan.actions.iter().any(|action| matches!(action, Action::Switch(_))) {
+        plan.actions.retain(|action| !matches!(action, Action::MarkInUse { .. }));
+    }
+    plan
+}
+
+fn catch(planner: Planner) -> Option<String> {
+    let cases = (0..CASES_MAX).map(generate::schedule);
+    cases.flat_map(|schedule| property::violations(&schedule, planner)).next()
+}
+
+#[test]
+fn broken_planners_are_caught() {
+    let planners: [(&str, Planner); 9] = [
+        ("impatient", impatient),
+        ("credulous", credulous),
+        ("trusting", trusting),
+        ("hasty", hasty),
+        ("forgetful", forgetful),
+        ("careless", careless),
+        ("endless", endless),
+        ("strict", strict),
+        ("destructive", destructive),
+    ];
+    for (name, planner) in planners {
+        let caught = catch(planner);
+        println!("{name}: {caught:?}");
+        assert!(caught.is_some(), "{name} is not caught");
+    }
+}
+
+#[test]
+fn an_unguarded_patch_is_caught() {
+    let rare: Schedule =
+        "1 1 auto delete 0 0 0 60 | bump+sel@rest rv_last@rest stale1@0".parse().expect("the case is readable");
+    let found = property::violations(&rare, unguarded);
+    assert!(found.iter().any(|what| what == "I1 traffic to an unready colour"), "{found:?}");
+}

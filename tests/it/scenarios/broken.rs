@@ -1,0 +1,121 @@
+//! Releases that fail.
+
+use super::{Blue, Green, Story, golden};
+use crate::world::Setup;
+use crate::world::cluster::{CRASHES, NEVER_PULLS, NEVER_READY, Pace, SMOKE_FAILS, WATCH_FAILS};
+use crate::world::people::Op;
+
+#[test]
+fn s30_an_image_that_cannot_be_pulled_is_rejected_at_once() {
+    let mut story = Story::new();
+    let start = story.world.now_s;
+    story.bump(NEVER_PULLS).until("commits");
+    assert!(story.world.now_s - start < 10, "it is hopeless, so nobody waits");
+    story.rests().is_live(Blue, 1).flips(0);
+    assert_eq!(story.world.cluster.colours[Green].replicas(), 0, "the candidate is scaled down");
+    golden!("30_never_pulls", story);
+}
+
+#[test]
+fn s30_pods_that_never_get_ready_are_rejected_at_the_deadline() {
+    let mut story = Story::new();
+    story.bump(NEVER_READY).rests().is_live(Blue, 1).flips(0);
+    golden!("30_never_ready", story);
+}
+
+#[test]
+fn s31_a_failing_smoke_check_rejects_and_is_named() {
+    let mut story = Story::new();
+    story.bump(SMOKE_FAILS).rests().is_live(Blue, 1).flips(0);
+    let reason = story.world.git.tree().lock.rejected.as_ref().map(|rejection| rejection.reason.as_str().to_owned());
+    assert_eq!(reason.as_deref(), Some("check `smoke`: HTTP 500"));
+    golden!("31_smoke_fails", story);
+}
+
+#[test]
+fn s32_a_crash_during_the_checks_voids_them() {
+    let slow_checks = Pace { check_s: 30, ..Setup::PLAIN.pace };
+    let mut story = Story::of(Setup { pace: slow_checks, ..Setup::PLAIN });
+    story.bump(CRASHES).rests().is_live(Blue, 1).flips(0);
+    golden!("32_crash_during_checks", story);
+}
+
+#[test]
+fn s33_the_revert_of_a_broken_bump_does_nothing() {
+    let mut story = Story::new();
+    story.bump(NEVER_PULLS).rests().revert_last().rests().is_live(Blue, 1).flips(0);
+    golden!("33_revert_of_broken", story);
+}
+
+#[test]
+fn s34_the_same_bump_again_is_tried_again() {
+    let mut story = Story::new();
+    story.bump(NEVER_PULLS).rests().revert_last().rests().bump(NEVER_PULLS).rests().is_live(Blue, 1).flips(0);
+    golden!("34_broken_again", story);
+}
+
+#[test]
+fn s35_the_revert_of_a_rejection_asks_for_a_retry() {
+    let mut story = Story::new();
+    story.bump(SMOKE_FAILS).rests();
+    let checks = story.checks_started();
+    story.revert_rejection().rests().is_live(Blue, 1).flips(0);
+    assert_eq!(story.checks_started(), checks + 1, "checked again, once");
+    golden!("35_retry", story);
+}
+
+#[test]
+fn s36_the_next_bump_is_the_way_out() {
+    let mut story = Story::new();
+    story.bump(NEVER_PULLS).rests().bump(3).rests().is_live(Green, 3).flips(1);
+    golden!("36_bump_after_broken", story);
+}
+
+#[test]
+fn s37_a_selector_set_to_a_refused_colour_is_taken_back() {
+    let mut story = Story::new();
+    story.bump(SMOKE_FAILS).rests().does(Op::Selector).rests().is_live(Blue, 1).flips(0);
+    assert_eq!(story.world.git.tree().selector, "blue");
+    golden!("37_selector_to_refused", story);
+}
+
+#[test]
+fn s38_a_failing_watch_flips_back() {
+    let mut story = Story::new();
+    story.bump(WATCH_FAILS).rests().is_live(Blue, 1).flips(2);
+    golden!("38_watch_fails", story);
+}
+
+#[test]
+fn s39_there_is_nothing_to_go_back_to_once_the_next_took_the_colour() {
+    let mut story = Story::new();
+    story.bump(WATCH_FAILS).until("SWITCHES").done().bump(3).until("deploys").done();
+    story.rests().is_live(Blue, 3).flips(2);
+    golden!("39_nothing_to_go_back_to", story);
+}
+
+#[test]
+fn s40_the_revert_of_a_flip_back_verifies_from_the_start() {
+    let mut story = Story::new();
+    story.bump(WATCH_FAILS).rests();
+    let checks = story.checks_started();
+    story.revert_flip().rests().is_live(Blue, 1).flips(4);
+    assert!(story.checks_started() > checks + 1, "checks before the flip, too");
+    golden!("40_revert_of_the_flip_back", story);
+}
+
+#[test]
+fn s41_a_broken_first_deploy_is_rejected_and_the_next_goes_to_the_same_colour() {
+    let mut story = Story::before_the_first_deploy();
+    story.bump(SMOKE_FAILS).rests();
+    assert_eq!(story.world.cluster.serving(), None, "the live overlay is not applied");
+    story.bump(2).rests().is_live(Blue, 2);
+    golden!("41_broken_first_deploy", story);
+}
+
+#[test]
+fn s44_a_check_that_fails_everywhere_does_not_flip_for_ever() {
+    let mut story = Story::new();
+    story.bump(2).rests().is_live(Green, 2).does(Op::Outage).bump(1).rests().flips(3).is_live(Green, 2);
+    golden!("44_outage", story);
+}
