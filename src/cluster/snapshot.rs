@@ -8,10 +8,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 
 use super::annotations as name;
-use super::{Cluster, ClusterError, Subject, call, call_opt, pods, record};
+use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
@@ -47,7 +47,7 @@ impl Cluster {
         labelled.extend(deployments.iter().map(|one| labelled_as(&one.metadata, TYPED[0])));
         let ours = |service: &&Service| app_of(&service.metadata) == Some(subject.app.as_str());
         labelled.extend(services.iter().filter(ours).map(|one| labelled_as(&one.metadata, TYPED[1])));
-        let foreign = self.foreign(subject, &labelled).await?;
+        let foreign = self.foreign(subject, &labelled, &deployments).await?;
         let names = || subject.live.iter().chain(&subject.previews);
         let states = services
             .iter()
@@ -141,17 +141,42 @@ impl Cluster {
     }
 
     /// Objects that the renders name, that exist, and that are not labelled as the app's.
-    async fn foreign(&self, subject: &Subject, labelled: &[Labelled]) -> Result<BTreeSet<ObjectKey>, ClusterError> {
-        let ours: BTreeSet<&ObjectKey> = labelled.iter().map(|one| &one.key).collect();
-        let missing = subject.expected.iter().filter(|key| !ours.contains(key) && !key.is_secret());
+    async fn foreign(
+        &self,
+        subject: &Subject,
+        labelled: &[Labelled],
+        deployments: &[Deployment],
+    ) -> Result<BTreeSet<ObjectKey>, ClusterError> {
+        let mut ours: BTreeSet<ObjectKey> = labelled.iter().map(|one| one.key.clone()).collect();
+        // Secrets are never listed: those that were applied once are in the inventory.
+        for deployment in deployments {
+            ours.extend(deployment.metadata.annotations.iter().flat_map(record::inventory));
+        }
+        let missing = subject.expected.iter().filter(|key| !ours.contains(key));
         let looks = missing.map(|key| async move {
-            let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-            let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
+            let found = self.metadata_of(subject, key).await?;
             // Created by ourselves between the list and this look, it is labelled by now.
-            let foreign = found.filter(|object| app_of(&object.metadata) != Some(subject.app.as_str()));
+            let foreign = found.filter(|meta| app_of(meta) != Some(subject.app.as_str()));
             Ok::<_, ClusterError>(foreign.map(|_| key.clone()))
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    }
+
+    /// An object's metadata; of a Secret by a patch of nothing that is not carried out, because reading Secrets is a right
+    /// that turquoise does not have (I6).
+    async fn metadata_of(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<ObjectMeta>, ClusterError> {
+        let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
+        if !key.is_secret() {
+            let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
+            return Ok(found.map(|object| object.metadata));
+        }
+        let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let nothing = Patch::Merge(serde_json::json!({}));
+        match call(&format!("look at {key}"), api.patch_metadata(&key.name, &params, &nothing)).await {
+            Ok(object) => Ok(Some(object.metadata)),
+            Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The planner against a world of people and faults; one binary for all integration tests.
 
-mod outside;
 mod differential;
+mod outside;
 mod property;
 mod sabotage;
 mod scenarios;

@@ -306,7 +306,7 @@ impl Stage {
             |reason: &str| app["waiting"].as_array().is_some_and(|all| all.iter().any(|one| one["reason"] == reason));
         let head = self.git_log("%H").into_iter().next().unwrap_or_default();
         app["head"] == head.as_str()
-            && (app["phase"] == "settled" || app["phase"] == "blocked")
+            && ["settled", "watching", "blocked"].iter().any(|phase| app["phase"] == *phase)
             && !waits("endpoints")
             && app["error"].is_null()
     }
