@@ -239,6 +239,10 @@ pub(super) enum Via {
 /// Whether every check of the policy has passed on exactly the pods that the colour has now. Checks start when the
 /// Service's EndpointSlices hold exactly the ready pods, and their passes count only while the pods are the same.
 pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via: Via) -> Standing {
+    let since = match via {
+        Via::Preview => None,
+        Via::Live => view.observed.flip().map(|flip| flip.at),
+    };
     let mut todo = Vec::new();
     let mut running = Vec::new();
     for check in &view.policy.checks {
@@ -254,6 +258,8 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
         match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
             None => todo.push(key),
             Some(CheckOutcome::Running) => running.push(check.name.clone()),
+            // The watch of a flip asks anew: what passed under an earlier one says nothing of this one.
+            Some(CheckOutcome::Passed { at }) if since.is_some_and(|since| *at < since) => todo.push(key),
             Some(CheckOutcome::Passed { .. }) => {}
             Some(CheckOutcome::Failed { reason }) => {
                 return Standing::Failed(OneLine::new(&format!("check `{}`: {reason}", check.name)));
