@@ -41,6 +41,8 @@ pub(crate) struct Judge {
     pub(crate) facts_reverted: bool,
     /// Revisions whose only trace stood on workloads that a cut-off deploy left in two minds.
     torn: BTreeSet<usize>,
+    /// The newest plan was made from a stale look.
+    stale: bool,
     /// A person deleted a workload in the cluster.
     pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
@@ -70,6 +72,7 @@ impl Judge {
     }
 
     pub(crate) fn planned(&mut self, plan: &Plan, observed: &Observed, stale: bool) {
+        self.stale = stale;
         if !stale && plan.actions.is_empty() && plan.wake.is_some_and(|wake| wake <= observed.at) {
             self.violated("I3 a plan without actions wakes at once");
         }
@@ -175,6 +178,14 @@ impl Judge {
             if pin.state == PinState::Verified && !proven {
                 self.violated("an unverified colour is pinned as verified");
             }
+        }
+        let (log, revision) = (git.verdicts(), id(git.revision()));
+        let records = cluster.colours.iter().filter_map(|(_, objects)| objects.record());
+        let unsaid = records.flat_map(|record| record.superseded).find(|old| {
+            *old != revision && !log.mentions(old) && !commit.facts.iter().any(|fact| fact.revision == *old)
+        });
+        if unsaid.is_some() && !commit.facts.is_empty() && !self.stale {
+            self.violated("I4 a superseded revision is not said with the next commit");
         }
         for fact in &commit.facts {
             let content = git.commits[index(&fact.revision)].tree.content(Colour::Blue);

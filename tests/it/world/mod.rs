@@ -316,7 +316,7 @@ impl World {
         self.cluster.tick(self.now_s);
         let lost = std::mem::take(&mut self.faults.lost_reply);
         match &outcome {
-            Ok(()) => self.transcript.acted(action, self.git.head()),
+            Ok(()) => self.transcript.acted(action, &self.git),
             Err(Failure::Guard(why)) => self.transcript.failed(action, why),
             Err(Failure::Cut) => {
                 self.transcript.cut(action);
