@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::backend::{Backend, Resolver};
+use crate::backend::{ANSWER_WITHIN, Backend, PROBE_WITHIN, Resolver};
 use crate::settings::{Fault, Settings, Tier};
 
 /// How long a version with the fault `slow-start` takes to become ready.
@@ -158,7 +158,7 @@ impl App {
         if self.settings.tier == Tier::Backend {
             return Ok(());
         }
-        let backend = self.backend.version("/readyz").await.map_err(|error| error.to_string())?;
+        let backend = self.backend.version("/readyz", PROBE_WITHIN).await.map_err(|error| error.to_string())?;
         self.same_version(&backend)
     }
 
@@ -200,7 +200,7 @@ impl App {
 
     /// The backend's version as this frontend sees it.
     async fn backend_version(&self, path: &str) -> Result<String, String> {
-        let version = self.backend.version(path).await.map_err(|error| error.to_string())?;
+        let version = self.backend.version(path, ANSWER_WITHIN).await.map_err(|error| error.to_string())?;
         if self.settings.fault == Some(Fault::WrongBackend) {
             return Ok(WRONG_BACKEND.to_owned());
         }

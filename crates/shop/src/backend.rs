@@ -15,8 +15,11 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A backend that takes longer is as good as down: the probe that waits for us gives us one second.
-const ANSWER_WITHIN: Duration = Duration::from_millis(800);
+/// A backend that takes longer is as good as down for a customer.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// The probe that waits for us gives us one second, so the backend gets less.
+pub(crate) const PROBE_WITHIN: Duration = Duration::from_millis(800);
 
 /// The backend's answers are some hundred bytes; more is somebody else's.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -91,9 +94,9 @@ impl Backend {
         Backend { address, resolver, idle: Mutex::default() }
     }
 
-    /// The version that the backend names at `path`.
-    pub(crate) async fn version(&self, path: &str) -> Result<String, BackendError> {
-        match timeout(ANSWER_WITHIN, self.ask(path)).await {
+    /// The version that the backend names at `path`, if it does so in time.
+    pub(crate) async fn version(&self, path: &str, within: Duration) -> Result<String, BackendError> {
+        match timeout(within, self.ask(path)).await {
             Err(_) => Err(BackendError::Timeout),
             Ok(Err(error)) => Err(error),
             Ok(Ok(answer)) => answer["version"].as_str().map(str::to_owned).ok_or(BackendError::Answer),
@@ -124,7 +127,8 @@ impl Backend {
         let status = response.status();
         let closes = response.headers().get(CONNECTION).is_some_and(|value| value.as_bytes() == b"close");
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(connection_error)?;
-        if !closes {
+        // It is ready a moment after the body's end; one that was closed instead is not kept.
+        if !closes && connection.ready().await.is_ok() {
             self.put_idle(connection);
         }
         if status != StatusCode::OK {
