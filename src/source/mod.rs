@@ -243,7 +243,7 @@ impl Repo {
             verdicts: VerdictLog::new(log.entries.clone()),
             renders,
             overlays,
-            selector_change: walk::selector_change(&mut ground, &turn, run.revision)?,
+            selector_change: walk::selector_change(&mut ground, &commit, &turn, run.revision)?,
             unchanged_since: unchanged_since(&mut ground, &commit, &run, carried)?,
             lock,
         };
