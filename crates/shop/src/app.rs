@@ -51,9 +51,11 @@ impl App {
         }
     }
 
-    /// From now on it is not ready, and every answer asks the client to close its connection.
+    /// From now on it is not ready, and every answer of a frontend asks the client to close its connection. A backend
+    /// keeps its connections, because the frontends that hold them are told to stop at the same time and still answer.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.backend.hold_on();
     }
 
     /// Ends when the instance crashes by itself, if it ever does; answers with its last words.
@@ -99,7 +101,8 @@ impl App {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
         let client_closes = asked.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if client_closes || self.draining.load(Ordering::SeqCst) {
+        let drains = self.draining.load(Ordering::SeqCst) && self.settings.tier == Tier::Frontend;
+        if client_closes || drains {
             headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
         }
         response

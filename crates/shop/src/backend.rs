@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Connections kept between requests; more than that many at once is rare for a shop this small.
 const IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// How often a kept connection is waited for while the frontend drains, and the pause between: a tenth of a second in all,
+/// after which a new connection is better than none.
+const HOLD_ON_TRIES: usize = 50;
+const HOLD_ON_PAUSE: Duration = Duration::from_millis(2);
 
 /// A function that knows names.
 pub type Names = Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>;
@@ -87,11 +93,18 @@ pub(crate) struct Backend {
     address: Option<(String, u16)>,
     resolver: Resolver,
     idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
+    holds_on: AtomicBool,
 }
 
 impl Backend {
     pub(crate) fn new(address: Option<(String, u16)>, resolver: Resolver) -> Self {
-        Backend { address, resolver, idle: Mutex::default() }
+        Backend { address, resolver, idle: Mutex::default(), holds_on: AtomicBool::new(false) }
+    }
+
+    /// From now on the kept connections are used as long as there are any: behind a new one may be a backend of the next
+    /// version already.
+    pub(crate) fn hold_on(&self) {
+        self.holds_on.store(true, Ordering::SeqCst);
     }
 
     /// The version that the backend names at `path`, if it does so in time.
@@ -106,7 +119,7 @@ impl Backend {
     /// Asks over a kept connection if there is one; a kept connection may have died unseen, so its failure is followed by
     /// a try over a fresh one (every request is a GET).
     async fn ask(&self, path: &str) -> Result<Value, BackendError> {
-        while let Some(kept) = self.take_idle() {
+        while let Some(kept) = self.take_kept().await {
             if let Ok(answer) = self.ask_over(kept, path).await {
                 return answer;
             }
@@ -146,6 +159,18 @@ impl Backend {
         // The task ends with the connection, which ends when its sender is dropped.
         tokio::spawn(connection);
         Ok(sender)
+    }
+
+    /// A kept connection; while holding on, one that is in use is waited for.
+    async fn take_kept(&self) -> Option<SendRequest<Empty<Bytes>>> {
+        let waits = if self.holds_on.load(Ordering::SeqCst) { HOLD_ON_TRIES } else { 0 };
+        for _ in 0..waits {
+            if let Some(kept) = self.take_idle() {
+                return Some(kept);
+            }
+            tokio::time::sleep(HOLD_ON_PAUSE).await;
+        }
+        self.take_idle()
     }
 
     fn take_idle(&self) -> Option<SendRequest<Empty<Bytes>>> {

@@ -65,9 +65,7 @@ fn broken() -> Vec<Broken> {
             "overlays/green",
             Box::new(|clone| fs::remove_dir_all(clone.join("overlays/green")).expect("removed")),
         ),
-        (
-            "colliding names",
-            "shop-frontend",
+        ("colliding names", "base/kustomization.yaml:9: ConfigMap shop-settings-blue",
             change("overlays/green/kustomization.yaml", "nameSuffix: -green", "nameSuffix: -blue"),
         ),
         (
