@@ -15,7 +15,7 @@ use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, recor
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
-use crate::core::observed::{ColourState, Observed, ServiceState, WorkloadState};
+use crate::core::observed::{ColourState, Observed, Record, ServiceState, WorkloadState};
 
 /// Kinds that are listed as typed objects; the others by their metadata alone.
 const TYPED: [(&str, &str); 2] = [("apps/v1", "Deployment"), ("v1", "Service")];
@@ -250,12 +250,18 @@ fn colour_state(colour: Colour, deployments: &[Deployment], pods: &[Pod], labell
         .collect();
     let empty = BTreeMap::new();
     let annotations = |deployment: &&Deployment| deployment.metadata.annotations.clone().unwrap_or_default();
-    ColourState {
-        record: record::agreed(own.iter().map(|deployment| {
+    let records: Vec<Option<Record>> = own
+        .iter()
+        .map(|deployment| {
             let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
             let in_use = annotations.get(name::IN_USE).is_some_and(|mark| *mark == template_digest(deployment));
             record::from_annotations(annotations, in_use)
-        })),
+        })
+        .collect();
+    let agreed = record::agreed(records.iter().cloned());
+    ColourState {
+        torn: if agreed.is_none() { record::revisions(records.into_iter().flatten()) } else { BTreeSet::new() },
+        record: agreed,
         workloads: own.iter().map(|deployment| workload_state(deployment, pods)).collect(),
         present: labelled.iter().filter(|one| one.colour == Some(colour)).map(|one| one.key.clone()).collect(),
         inventory: own.iter().flat_map(|deployment| record::inventory(&annotations(deployment))).collect(),

@@ -45,10 +45,12 @@ impl Draft {
 
     pub(super) fn done(self, phase: Phase) -> Plan {
         let watches = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Watch { .. }));
-        let phase = match phase {
-            _any if self.blocked.is_some() => Phase::Blocked,
-            Phase::Settled if watches => Phase::Watching,
-            other => other,
+        let phase = if self.blocked.is_some() {
+            Phase::Blocked
+        } else if phase == Phase::Settled && watches {
+            Phase::Watching
+        } else {
+            phase
         };
         Plan {
             phase,

@@ -21,11 +21,8 @@ fn broken_files_are_blocked_with_file_and_line_and_other_apps_go_on() {
     let stage = Stage::open_with(|clone| {
         let other = clone.join("other");
         fs::create_dir(&other).expect("a folder");
-        for (name, text) in
-            [("turquoise.yaml", "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec: {wach: 1s}\n")]
-        {
-            fs::write(other.join(name), text).expect("written");
-        }
+        let text = "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec: {wach: 1s}\n";
+        fs::write(other.join("turquoise.yaml"), text).expect("written");
     });
     let other = stage.until_app("other", "other is blocked", |app| app["phase"] == "blocked");
     let words = other["blocked"]["message"].as_str().unwrap_or_default();
@@ -65,7 +62,9 @@ fn broken() -> Vec<Broken> {
             "overlays/green",
             Box::new(|clone| fs::remove_dir_all(clone.join("overlays/green")).expect("removed")),
         ),
-        ("colliding names", "base/kustomization.yaml:9: ConfigMap shop-settings-blue",
+        (
+            "colliding names",
+            "base/kustomization.yaml:9: ConfigMap shop-settings-blue",
             change("overlays/green/kustomization.yaml", "nameSuffix: -green", "nameSuffix: -blue"),
         ),
         (

@@ -39,8 +39,6 @@ pub(crate) struct Judge {
     begun_at: usize,
     /// A person reverted a commit of turquoise that moved the selector or wrote the lock.
     pub(crate) facts_reverted: bool,
-    /// Revisions whose only trace stood on workloads that a cut-off deploy left in two minds.
-    torn: BTreeSet<usize>,
     /// The newest plan was made from a stale look.
     stale: bool,
     /// A person deleted a workload in the cluster.
@@ -104,16 +102,6 @@ impl Judge {
     pub(crate) fn moved(&mut self, from: Option<Colour>, to: Colour) {
         if from.is_some_and(|from| from != to) {
             self.moves += 1;
-        }
-    }
-
-    /// A deploy was cut off in the middle. Known gap: a look says nothing of workloads that disagree, so the revisions
-    /// that only they name get no verdict.
-    pub(crate) fn tore(&mut self, colour: Colour, cluster: &Cluster) {
-        if cluster.colours[colour].record().is_none() {
-            let records = cluster.colours[colour].workloads.iter().filter_map(|workload| workload.record.as_ref());
-            let named = records.flat_map(|record| record.superseded.iter().chain([&record.revision]));
-            self.torn.extend(named.map(index));
         }
     }
 
@@ -290,16 +278,14 @@ impl World {
 
     fn judge_verdicts(&mut self, plan: &Plan) {
         let log = self.git.verdicts();
-        let records: Vec<_> = self.cluster.colours.iter().filter_map(|(_, objects)| objects.record()).collect();
+        // Every workload counts, also those that a cut-off deploy left in disagreement.
+        let workloads = self.cluster.colours.iter().flat_map(|(_, objects)| &objects.workloads);
+        let records: Vec<_> = workloads.filter_map(|workload| workload.record.clone()).collect();
         let carried = |revision: &CommitId| {
             records.iter().any(|record| record.revision == *revision || record.superseded.contains(revision))
         };
-        let lost = self
-            .judge
-            .acted
-            .difference(&self.judge.torn)
-            .map(|at| id(*at))
-            .find(|revision| !log.mentions(revision) && !carried(revision));
+        let lost =
+            self.judge.acted.iter().map(|at| id(*at)).find(|revision| !log.mentions(revision) && !carried(revision));
         // What a hand in the cluster put under traffic is pinned as it stands, without a verdict; what stood in the
         // annotations of a workload that a hand deleted is gone.
         if lost.is_some() && self.judge.hand_moves == 0 && !self.judge.hand_deleted {

@@ -318,12 +318,7 @@ impl World {
         match &outcome {
             Ok(()) => self.transcript.acted(action, &self.git),
             Err(Failure::Guard(why)) => self.transcript.failed(action, why),
-            Err(Failure::Cut) => {
-                self.transcript.cut(action);
-                if let Action::Deploy(deploy) = action {
-                    self.judge.tore(deploy.colour, &self.cluster);
-                }
-            }
+            Err(Failure::Cut) => self.transcript.cut(action),
         }
         let looks_again = outcome.is_err() || lost || (self.single && matches!(action, Action::Check { .. }));
         if looks_again {
