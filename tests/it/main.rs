@@ -5,4 +5,5 @@ mod outside;
 mod property;
 mod sabotage;
 mod scenarios;
+mod tidy;
 mod world;
