@@ -19,6 +19,7 @@ use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
 use crate::core::desired::Desired;
+use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Observed, Serving, WatchState};
 use crate::core::plan::plan;
@@ -44,6 +45,10 @@ pub struct Reconciler {
     pub checks: Runner,
     /// The namespace where the policy names none.
     pub namespace: String,
+    /// What the operator grants.
+    pub grants: Arc<Grants>,
+    /// The cluster's name, where the operator gave it one.
+    pub cluster_name: Option<String>,
     /// The one clock.
     pub clock: fn() -> Timestamp,
     /// Says what would be done and writes nothing.
@@ -147,6 +152,9 @@ impl Reconciler {
                 return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) });
             }
         };
+        if let Some(blocked) = self.grants.refuse(&policy, &self.namespace) {
+            return Ok(Found { head: self.head().await?, at: (self.clock)(), view: Err(blocked) });
+        }
         let mut rounds = 0;
         loop {
             rounds += 1;
@@ -216,6 +224,9 @@ impl Reconciler {
         // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
         if self.head().await? != *head {
             return Err(head_moved());
+        }
+        if let Some(named) = desired.lock.cluster.as_ref().filter(|named| Some(*named) != self.cluster_name.as_ref()) {
+            return Ok(Err(Blocked::OtherCluster { cluster: OneLine::new(named) }));
         }
         let plan = plan(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, subject }))

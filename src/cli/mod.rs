@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::core::grants::Grants;
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -65,6 +66,20 @@ struct RunArgs {
     /// Say what would be done and write nothing
     #[arg(long, env = "TURQUOISE_DRY_RUN")]
     dry_run: bool,
+    /// A namespace that turquoise.yaml may name beside the kubeconfig's own; may be repeated
+    #[arg(
+        long = "allow-namespace",
+        env = "TURQUOISE_ALLOW_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+    /// A host that turquoise.yaml may send messages to, `HOST` or `HOST:PORT`; may be repeated
+    #[arg(long = "allow-host", env = "TURQUOISE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
+    hosts: Vec<String>,
+    /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
+    #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
+    cluster: Option<String>,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -101,6 +116,8 @@ fn run(args: RunArgs) -> ExitCode {
         poll: args.poll,
         listen: Some(args.listen),
         dry_run: args.dry_run,
+        grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
+        cluster: args.cluster,
     };
     in_runtime(async {
         match daemon::run(settings, signals::stop(), None).await {

@@ -9,6 +9,7 @@ pub mod colour;
 pub mod desired;
 pub mod digest;
 pub mod event;
+pub mod grants;
 pub mod ids;
 pub mod lock;
 pub mod message;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::core::colour::Colour;
 use crate::core::event::{Event, EventKind};
+use crate::core::grants::Grants;
 use crate::core::ids::{AppName, CommitId};
 use crate::core::report::{Blocked, Waiting};
 use crate::http::Metrics;
@@ -19,6 +20,7 @@ use crate::source::App;
 pub(super) struct Announcer {
     notifier: Notifier,
     location: String,
+    grants: Arc<Grants>,
     said: Arc<Mutex<BTreeMap<AppName, Said>>>,
 }
 
@@ -31,8 +33,8 @@ struct Said {
 }
 
 impl Announcer {
-    pub(super) fn new(notifier: Notifier, location: String) -> Self {
-        Self { notifier, location, said: Arc::default() }
+    pub(super) fn new(notifier: Notifier, location: String, grants: Arc<Grants>) -> Self {
+        Self { notifier, location, grants, said: Arc::default() }
     }
 
     pub(super) fn location(&self) -> &str {
@@ -115,7 +117,7 @@ impl Announcer {
 
     fn send(&self, app: &App, event: &Event) {
         let Ok(policy) = &app.policy else { return };
-        for webhook in &policy.notifications {
+        for webhook in policy.notifications.iter().filter(|webhook| self.grants.allows_url(&webhook.url)) {
             self.notifier.send(&webhook.url, &format!("turquoise/{}", self.location), event);
         }
     }

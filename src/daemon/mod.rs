@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::checks::{Asker, Runner};
 use crate::cluster::Cluster;
+use crate::core::grants::Grants;
 use crate::core::ids::AppName;
 use crate::core::report::Phase;
 use crate::core::status::AppStatus;
@@ -51,6 +52,10 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Says what would be done and writes nothing.
     pub dry_run: bool,
+    /// What the operator grants.
+    pub grants: Grants,
+    /// The cluster's name: written into each lock, and a lock that names another one is left alone.
+    pub cluster: Option<String>,
 }
 
 /// What the daemon says while it runs, to whoever embeds it.
@@ -130,6 +135,7 @@ struct Daemon {
     checks: Runner,
     board: Board,
     announcer: Announcer,
+    grants: Arc<Grants>,
     schedule: Schedule,
     triggers: mpsc::Receiver<Event>,
     trigger: mpsc::Sender<Event>,
@@ -143,7 +149,8 @@ struct Daemon {
 
 impl Daemon {
     async fn start(settings: Settings, updates: Option<mpsc::UnboundedSender<Update>>) -> anyhow::Result<Self> {
-        let repo = Repo::open(&settings.repo, &settings.branch)?;
+        let repo = Repo::open(&settings.repo, &settings.branch)?.for_cluster(settings.cluster.clone());
+        let grants = Arc::new(settings.grants.clone());
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
         let (trigger, triggers) = mpsc::channel(TRIGGERS_MAX);
@@ -173,7 +180,8 @@ impl Daemon {
         triggers::send(&trigger, Event::GitTouched);
         let notifier = Notifier::start().context("failed to make an HTTP client")?;
         Ok(Self {
-            announcer: Announcer::new(notifier, repo.location().to_owned()),
+            announcer: Announcer::new(notifier, repo.location().to_owned(), Arc::clone(&grants)),
+            grants,
             repo: Arc::new(Mutex::new(repo)),
             settings,
             cluster,
@@ -228,6 +236,8 @@ impl Daemon {
             cluster: self.cluster.clone(),
             checks: self.checks.clone(),
             namespace: self.namespace.clone(),
+            grants: Arc::clone(&self.grants),
+            cluster_name: self.settings.cluster.clone(),
             clock: clock::now,
             dry_run: self.settings.dry_run,
         }

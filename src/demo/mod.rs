@@ -16,6 +16,7 @@ use clap::Args;
 use tokio::sync::{mpsc, oneshot};
 use turquoise_sandbox::{Options, Sandbox};
 
+use crate::core::grants::Grants;
 use crate::daemon::{self, Settings};
 use client::Client;
 use repo::DemoRepo;
@@ -82,6 +83,8 @@ async fn play(args: &DemoArgs) -> anyhow::Result<bool> {
         poll: POLL,
         listen: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
         dry_run: false,
+        grants: Grants::default(),
+        cluster: None,
     };
     let daemon = tokio::spawn(daemon::run(
         settings,

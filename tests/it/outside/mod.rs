@@ -3,6 +3,7 @@
 
 mod files;
 mod kills;
+mod messages;
 mod people;
 mod releases;
 mod stage;

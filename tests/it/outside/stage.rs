@@ -94,6 +94,7 @@ impl Stage {
         let daemon = turquoise()
             .current_dir(self.folder.path())
             .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
             .stderr(log)
             .spawn();

@@ -1,0 +1,99 @@
+//! What the operator grants to a repository: whoever may push to it decides what runs in the app's namespace, and
+//! nothing else (DESIGN 9).
+
+use std::collections::BTreeSet;
+
+use super::policy::Policy;
+use super::report::Blocked;
+use super::text::OneLine;
+
+/// The operator's grants.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// Namespaces beside the daemon's own.
+    pub namespaces: BTreeSet<String>,
+    /// Hosts that webhooks may reach: `host` or `host:port`.
+    pub hosts: BTreeSet<String>,
+}
+
+impl Grants {
+    /// Why a policy asks for more than it may; `None` where it does not.
+    #[must_use]
+    pub fn refuse(&self, policy: &Policy, own_namespace: &str) -> Option<Blocked> {
+        let mut problems = Vec::new();
+        if let Some(namespace) = &policy.namespace
+            && namespace != own_namespace
+            && !self.namespaces.contains(namespace)
+        {
+            problems.push(OneLine::new(&format!(
+                "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`"
+            )));
+        }
+        for webhook in policy.notifications.iter().filter(|webhook| !self.allows_url(&webhook.url)) {
+            // The address may hold a token: only its host is named.
+            let host = host_of(&webhook.url).unwrap_or("?");
+            problems.push(OneLine::new(&format!(
+                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`"
+            )));
+        }
+        (!problems.is_empty()).then_some(Blocked::Invalid { problems })
+    }
+
+    /// Whether a webhook may be sent there.
+    #[must_use]
+    pub fn allows_url(&self, url: &str) -> bool {
+        let Some(authority) = host_of(url) else { return false };
+        let host = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| port.parse::<u16>().is_ok())
+            .map_or(authority, |(host, _)| host);
+        self.hosts.contains(authority) || self.hosts.contains(host)
+    }
+}
+
+/// The host of an http or https URL, with its port where it names one, without user and password.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (!host.is_empty()).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::policy::Webhook;
+
+    #[test]
+    fn only_granted_hosts_are_reached() {
+        let grants = Grants { hosts: ["chat.example.org".into(), "127.0.0.1:9".into()].into(), ..Grants::default() };
+        for (url, allowed) in [
+            ("https://chat.example.org/hook?token=1", true),
+            ("https://chat.example.org:8443/", true),
+            ("http://127.0.0.1:9/x", true),
+            ("http://127.0.0.1:10/x", false),
+            ("http://chat.example.org@169.254.169.254/", false),
+            ("http://chat.example.org.evil.example/", false),
+            ("http://evil.example\\@chat.example.org/", false),
+            ("ftp://chat.example.org/", false),
+            ("http:///x", false),
+        ] {
+            assert_eq!(grants.allows_url(url), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_flag_and_no_token() {
+        let policy = Policy {
+            namespace: Some("kube-system".into()),
+            notifications: vec![Webhook { url: "https://u:p@h.example/secret".into() }],
+            ..Policy::default()
+        };
+        let blocked = Grants::default().refuse(&policy, "default").expect("refused");
+        let words = serde_json::to_string(&blocked).expect("json");
+        assert!(words.contains("--allow-namespace kube-system") && words.contains("--allow-host h.example"), "{words}");
+        assert!(!words.contains("secret") && !words.contains("u:p"), "{words}");
+        let granted = Grants { namespaces: ["kube-system".into()].into(), hosts: ["h.example".into()].into() };
+        assert_eq!(granted.refuse(&policy, "default"), None);
+    }
+}
