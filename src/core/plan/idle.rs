@@ -69,14 +69,17 @@ fn scaled(view: &View<'_>, idle: Colour, replicas: u32) -> Option<Action> {
     (!sizes.is_empty()).then(|| Action::Scale(Scale { colour: idle, sizes, attempt: None, guard: view.guard(idle) }))
 }
 
-/// Deletes what was applied to the colour once and is in neither of its renders: what it carries, and its pin's. A
-/// render of zero objects never prunes (I8).
+/// Deletes what was applied to the colour once and is in neither of its renders: what it carries, and its pin's. What
+/// carries the colour's label counts too: a deploy that was cut off before its first workload left no inventory. A render
+/// of zero objects never prunes (I8).
 fn prune(view: &View<'_>, idle: Colour) -> Option<Action> {
     let record = view.record(idle)?;
     let carried = view.desired.render(&record.revision, idle).filter(|render| !render.objects.is_empty())?;
     let pinned = view.pin(idle).and_then(|pin| view.desired.render(&pin.revision, idle));
     let keep =
         |key: &&ObjectKey| carried.objects.contains(*key) || pinned.is_some_and(|pin| pin.objects.contains(*key));
-    let objects: BTreeSet<ObjectKey> = view.state(idle).inventory.iter().filter(|key| !keep(key)).cloned().collect();
+    let state = view.state(idle);
+    let objects: BTreeSet<ObjectKey> =
+        state.inventory.union(&state.present).filter(|key| !keep(key)).cloned().collect();
     (!objects.is_empty()).then(|| Action::Prune { colour: idle, objects, guard: view.guard(idle) })
 }
