@@ -18,7 +18,7 @@ use crate::checks::{Ask, Runner};
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Role};
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Observed, Serving, WatchState};
@@ -207,7 +207,8 @@ impl Reconciler {
             Ok(shape) => shape,
             Err(blocked) => return Ok(Err(blocked)),
         };
-        let subject = self.subject(&shape);
+        let live = self.objects(head, Part::Live).await?;
+        let subject = self.subject(&shape, &live);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = self.checks.states(&self.app.name);
         let carried: Vec<Carried> = observed
@@ -232,7 +233,10 @@ impl Reconciler {
         Ok(Ok(View { desired, observed, plan, subject }))
     }
 
-    fn subject(&self, shape: &Shape) -> Subject {
+    fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {
+        let services = shape.overlay.objects.iter().filter(|one| matches!(one.role, Role::Live | Role::Preview));
+        let rendered =
+            |key: &ObjectKey| live.iter().find(|object| ObjectKey::of(object).as_ref() == Some(key)).cloned();
         let mut expected: BTreeSet<ObjectKey> = shape.overlay.objects.iter().map(|one| one.key.clone()).collect();
         for colour in Colour::BOTH {
             expected.extend(shape.renders[colour].objects.iter().cloned());
@@ -244,6 +248,7 @@ impl Reconciler {
             live: shape.live.clone(),
             previews: shape.previews.clone(),
             kinds: shape.kinds.clone(),
+            overlay: services.filter_map(|one| Some((one.clone(), rendered(&one.key)?))).collect(),
             expected,
         }
     }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use turquoise_kustomize::{Build, Folder};
+use turquoise_kustomize::{Build, Folder, edit};
 
 use super::render::work_tree;
 use super::{NO, USAGE};
 use crate::core::colour::{ByColour, Colour};
+use crate::core::desired::Declared;
 use crate::core::policy::{self, POLICY_FILE, Policy};
 use crate::core::report::Blocked;
 use crate::core::shape::{Manifest, Parts, shape};
@@ -39,9 +40,19 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         return ExitCode::from(NO);
     }
     let mut good = true;
-    for app in apps {
-        let shown = app.strip_prefix(&tree).unwrap_or(&app).to_string_lossy().into_owned();
-        match check_app(&tree, &app) {
+    let names: Vec<Option<String>> = apps.iter().map(|app| name_of(&tree, app)).collect();
+    for (index, app) in apps.iter().enumerate() {
+        if let Some(name) = &names[index]
+            && names.iter().filter(|other| other.as_ref() == Some(name)).count() > 1
+        {
+            good = false;
+            eprintln!(
+                "{}: another app is named `{name}` too; give each its own `metadata.name`",
+                app.join(POLICY_FILE).display()
+            );
+        }
+        let shown = app.strip_prefix(&tree).unwrap_or(app).to_string_lossy().into_owned();
+        match check_app(&tree, app) {
             Ok(()) => println!("{}: good", if shown.is_empty() { "." } else { &shown }),
             Err(blocked) => {
                 good = false;
@@ -106,5 +117,26 @@ fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
         return Err(Blocked::Invalid { problems });
     }
     let parts = Parts { colours: ByColour::from_fn(|colour: Colour| colours[colour].as_slice()), live: &live };
-    shape(&parts, &policy).map(drop)
+    let shape = shape(&parts, &policy)?;
+    let declared = match &shape.declared {
+        Declared::Colour(colour) => *colour,
+        Declared::Unknown(found) => return Err(Blocked::SelectorUnknown { found: OneLine::new(found) }),
+    };
+    // The edit of a flip is tried, so that it does not fail when it is needed.
+    let (live, previews) = (shape.live.iter(), shape.previews.iter());
+    let selectors = live.map(|name| (name, declared.other())).chain(previews.map(|name| (name, declared)));
+    let selectors: Vec<(&str, &str, &str)> =
+        selectors.map(|(name, colour)| (name.as_str(), shape.key.as_str(), colour.as_str())).collect();
+    match edit::set_service_selectors(&tree, &join(&policy.overlays.live), &folder, &selectors) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Blocked::SelectorNotEditable { why: OneLine::new(&error.to_string()) }),
+    }
+}
+
+/// The app's name: `metadata.name`, else its folder's.
+fn name_of(root: &Path, app: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(app.join(POLICY_FILE)).ok()?;
+    let policy = policy::parse(&text).ok()?;
+    let folder = app.file_name().or_else(|| root.file_name()).map(|name| name.to_string_lossy().into_owned());
+    policy.name.map(|name| name.to_string()).or(folder)
 }

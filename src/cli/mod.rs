@@ -84,6 +84,9 @@ struct RunArgs {
 
 pub(crate) use signals::stop as stop_signal;
 
+/// Our own words say what failed and where; what the HTTP libraries say of the same failure names neither.
+const LOG_DEFAULT: &str = "turquoise=info,error,kube_client=off,kube_runtime=off";
+
 /// Exit code 1: the answer is no.
 const NO: u8 = 1;
 /// Exit code 2: usage or configuration.
@@ -147,7 +150,7 @@ fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TURQUOISE_LOG")
-        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("turquoise=info,warn"));
+        .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new(LOG_DEFAULT));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // An error only says that a subscriber was set before, in a test.
     let _set_before =

@@ -23,6 +23,9 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use serde_json::Value;
+
+use crate::core::desired::OverlayObject;
 use crate::core::ids::{AppName, ObjectKey};
 use crate::core::text::OneLine;
 
@@ -59,6 +62,8 @@ pub struct Subject {
     pub previews: Vec<String>,
     /// The kinds to list, as `(apiVersion, kind)`.
     pub kinds: BTreeSet<(String, String)>,
+    /// The live overlay's objects as HEAD renders them, and their digests.
+    pub overlay: Vec<(OverlayObject, Value)>,
     /// What the renders name: objects of these names that are not labelled as the app's are foreign.
     pub expected: BTreeSet<ObjectKey>,
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
 
 use super::annotations as name;
+use super::switch::is_astray;
 use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
@@ -232,6 +233,14 @@ fn service_state(subject: &Subject, service: &Service, slices: &[EndpointSlice],
         .filter(|pod| pods::is_ready(pod) && matches(&selector, &pod.metadata))
         .filter_map(|pod| pod.metadata.uid.clone())
         .collect();
+    // Compared only where HEAD's form is what was applied last: another form waits for its flip.
+    let applied = service.metadata.annotations.as_ref().and_then(|all| all.get(name::DIGEST));
+    let astray = subject.overlay.iter().any(|(one, rendered)| {
+        one.key.kind == "Service"
+            && one.key.name == service_name
+            && applied.map(String::as_str) == Some(one.digest.as_str())
+            && is_astray(service, rendered, &subject.key)
+    });
     ServiceState {
         preview: subject.previews.contains(&service_name),
         name: service_name,
@@ -240,6 +249,7 @@ fn service_state(subject: &Subject, service: &Service, slices: &[EndpointSlice],
         endpoints,
         selected,
         flip: service.metadata.annotations.as_ref().and_then(record::flip_from_annotations),
+        astray,
     }
 }
 

@@ -36,8 +36,11 @@ impl Cluster {
             let digest = overlay.iter().find(|one| one.key.kind == "Service" && one.key.name == guard.name);
             let applied = service.metadata.annotations.as_ref().and_then(|all| all.get(name::DIGEST));
             match (rendered, digest) {
-                // The routing changed with the release: it goes in the same write (rule 8).
-                (Some(rendered), Some(digest)) if applied.map(String::as_str) != Some(digest.digest.as_str()) => {
+                // The routing changed with the release, or by hand: it goes in the same write (rule 8).
+                (Some(rendered), Some(digest))
+                    if applied.map(String::as_str) != Some(digest.digest.as_str())
+                        || is_astray(&service, rendered, &subject.key) =>
+                {
                     let mut dress = overlay_dress(subject, digest);
                     dress.annotations.extend(flip.clone());
                     dress.resource_version = Some(guard.resource_version.clone());
@@ -182,6 +185,26 @@ fn coloured(object: &Value, key: &str, colour: Colour) -> Value {
     object
 }
 
+/// Whether a Service's selector, its colour aside, or its ports differ from what a render says. Fields that the render
+/// leaves to the API server are not compared.
+pub(super) fn is_astray(service: &Service, rendered: &Value, key: &str) -> bool {
+    let actual = serde_json::to_value(&service.spec).unwrap_or_default();
+    let without_colour = |spec: &Value| {
+        let mut selector = spec.get("selector").and_then(Value::as_object).cloned().unwrap_or_default();
+        selector.remove(key);
+        selector
+    };
+    let wanted = rendered.get("spec").cloned().unwrap_or_default();
+    let ports = |spec: &Value| spec.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (has, wants) = (ports(&actual), ports(&wanted));
+    let holds = |has: &Value, wants: &Value| {
+        let fields = wants.as_object().into_iter().flatten();
+        fields.into_iter().all(|(field, value)| has.get(field) == Some(value))
+    };
+    let same_ports = has.len() == wants.len() && has.iter().zip(&wants).all(|(has, wants)| holds(has, wants));
+    without_colour(&actual) != without_colour(&wanted) || !same_ports
+}
+
 /// A segment of a JSON pointer (RFC 6901).
 fn segment(text: &str) -> String {
     text.replace('~', "~0").replace('/', "~1")
@@ -209,4 +232,33 @@ fn annotation_patch(service: &Service, annotations: &BTreeMap<String, String>) -
         .iter()
         .map(|(key, value)| json!({"op": "add", "path": format!("/metadata/annotations/{}", segment(key)), "value": value}))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_on_selector_or_ports_is_seen_and_the_servers_defaults_are_none() {
+        let rendered = json!({"spec": {"selector": {"app": "shop", "colour": "blue"}, "ports": [{"port": 8080, "targetPort": "http"}]}});
+        let service = |selector: Value, target: Value| -> Service {
+            let ports = json!([{"port": 8080, "targetPort": target, "protocol": "TCP", "nodePort": 30123}]);
+            serde_json::from_value(json!({"spec": {"selector": selector, "ports": ports, "clusterIP": "127.96.0.1"}}))
+                .expect("a Service")
+        };
+        for (selector, target, expect) in [
+            (json!({"app": "shop", "colour": "green"}), json!("http"), false),
+            (json!({"colour": "blue"}), json!("http"), true),
+            (json!({"app": "shop", "colour": "blue", "extra": "x"}), json!("http"), true),
+            (json!({"app": "backend", "colour": "blue"}), json!("http"), true),
+            (Value::Null, json!("http"), true),
+            (json!({"app": "shop", "colour": "blue"}), json!(9999), true),
+        ] {
+            assert_eq!(
+                is_astray(&service(selector.clone(), target.clone()), &rendered, "colour"),
+                expect,
+                "{selector} {target}"
+            );
+        }
+    }
 }

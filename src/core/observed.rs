@@ -44,6 +44,8 @@ pub struct ServiceState {
     pub selected: BTreeSet<String>,
     /// What the last flip wrote on it.
     pub flip: Option<FlipRecord>,
+    /// Whether somebody changed its selector beside the colour, or its ports, since turquoise applied them.
+    pub astray: bool,
 }
 
 /// What must survive a restart after a flip: written on the live Service by the flip's own patch (rule 10).

@@ -297,6 +297,11 @@ pub enum Alert {
         /// The pin's revision.
         revision: CommitId,
     },
+    /// Somebody changed live Services in the cluster; they are put back as git has them.
+    Astray {
+        /// Which.
+        services: Vec<String>,
+    },
     /// Objects of the serving colour were missing and are created again.
     Missing {
         /// Which.
@@ -311,6 +316,9 @@ impl fmt::Display for Alert {
                 write!(f, "the watch failed and there is nothing to go back to: {failure}")
             }
             Self::PinUnreachable { revision } => write!(f, "the pinned commit {} cannot be reached", revision.short()),
+            Self::Astray { services } => {
+                write!(f, "changed by hand in the cluster and put back: {}", services.join(", "))
+            }
             Self::Missing { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
                 write!(f, "missing in the cluster: {}", names.join(", "))

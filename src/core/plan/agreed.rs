@@ -34,6 +34,12 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
         draft.act(recreate);
         return draft.done(Phase::Settled);
     }
+    if let Some(action) = overlay::put_back(view, serving, serving.other()) {
+        let services = view.observed.services.iter().filter(|service| service.astray);
+        draft.alert(Alert::Astray { services: services.map(|service| service.name.clone()).collect() });
+        draft.act(action);
+        return draft.done(Phase::Settled);
+    }
     if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
         draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }

@@ -30,6 +30,18 @@ pub(super) fn apply(
     }))
 }
 
+/// Services that somebody changed in the cluster get back what HEAD says of them.
+pub(super) fn put_back(view: &View<'_>, live: Colour, preview: Colour) -> Option<Action> {
+    let astray = |object: &&OverlayObject| {
+        let is_service = matches!(object.role, Role::Live | Role::Preview);
+        is_service && view.service(&object.key.name).is_some_and(|service| service.astray)
+    };
+    let objects: Vec<_> = view.desired.overlay(view.head()).iter().filter(astray).map(|one| one.key.clone()).collect();
+    let render = view.head().clone();
+    let services = view.live_guards();
+    (!objects.is_empty()).then_some(Action::ApplyOverlay(ApplyOverlay { render, objects, live, preview, services }))
+}
+
 /// Shared objects and missing previews, which a candidate needs before it is deployed and checked.
 pub(super) fn before_candidate(view: &View<'_>, live: Colour, preview: Colour) -> Vec<Action> {
     let mut actions: Vec<Action> = Vec::new();

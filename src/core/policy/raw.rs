@@ -139,12 +139,43 @@ pub fn parse(text: &str) -> Result<Policy, Vec<PolicyProblem>> {
     let raw: RawFile = serde_yaml::from_str(text).map_err(|error| {
         vec![PolicyProblem {
             line: error.location().map_or(0, |at| at.line()),
-            message: OneLine::new(&error.without_snippet().to_string()),
+            message: OneLine::new(&in_our_words(&error.without_snippet().to_string())),
         }]
     })?;
     let mut validator = Validator { problems: Vec::new() };
     let policy = validator.policy(raw);
     if validator.problems.is_empty() { Ok(policy) } else { Err(validator.problems) }
+}
+
+/// The reader's words without its position, which stands before them, and without its own function names. An unknown
+/// field gets the nearest known one instead of all of them.
+fn in_our_words(words: &str) -> String {
+    let words = words.rsplit_once(" at line ").map_or(words, |(words, _)| words);
+    if let Some((field, known)) = words.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')) {
+        let known = known.split([',', ' ', '`']).filter(|word| word.len() > 2 && *word != "expected" && *word != "one");
+        let near = known.map(|word| (distance(field, word), word)).filter(|(distance, _)| *distance <= 3).min();
+        let hint = near.map(|(_, word)| format!("; did you mean `{word}`?")).unwrap_or_default();
+        return format!("unknown field `{field}`{hint}");
+    }
+    if words.contains("from_str_multiple") {
+        return "more than one YAML document".to_owned();
+    }
+    words.to_owned()
+}
+
+/// How many letters must change, come or go between two words (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// Collects every problem while it turns raw values into valid ones.
@@ -374,7 +405,7 @@ mod tests {
     #[test]
     fn problems_carry_their_lines_and_come_all_at_once() {
         for (body, expect) in [
-            ("spec:\n  wach: 5s\n", vec![(4, "wach")]),
+            ("spec:\n  wach: 5s\n", vec![(4, "unknown field `wach`; did you mean `watch`?")]),
             ("spec:\n  watch: soon\n  readinessDeadline: 8d\n", vec![(4, "no duration"), (5, "seven days")]),
             ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
             ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),

@@ -117,3 +117,29 @@ fn a_live_deployment_that_is_deleted_comes_back() {
     });
     stage.ends();
 }
+
+#[test]
+fn a_live_service_broken_by_hand_is_put_back_whole() {
+    let mut stage = Stage::open();
+    stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    stage.without_traffic();
+    let spec = || {
+        let path =
+            "jsonpath={.spec.selector.app} {.spec.selector.colour} {.spec.selector.extra} {.spec.ports[0].targetPort}";
+        stage.kubectl(&["get", "service", "shop", "-o", path])
+    };
+    let whole = spec();
+    assert_eq!(whole, "shop-frontend green  http");
+    for patch in [
+        r#"{"spec":{"selector":null}}"#,
+        r#"{"spec":{"selector":{"extra":"x"}}}"#,
+        r#"{"spec":{"selector":{"app":"shop-backend"}}}"#,
+        r#"{"spec":{"selector":{"colour":"purple"}}}"#,
+        r#"{"spec":{"ports":[{"name":"http","port":8080,"targetPort":9999}]}}"#,
+    ] {
+        stage.kubectl(&["patch", "service", "shop", "--type=merge", "-p", patch]);
+        stage.until(&format!("put back after {patch}"), |app| spec() == whole && stage.is_at_rest(app));
+    }
+    stage.ends();
+}

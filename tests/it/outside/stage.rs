@@ -328,6 +328,13 @@ impl Stage {
             && app["error"].is_null()
     }
 
+    /// Ends the traffic: what follows breaks the live Service by hand.
+    pub(super) fn without_traffic(&mut self) {
+        if let Some(traffic) = self.traffic.take() {
+            traffic.end();
+        }
+    }
+
     /// The end of each scenario: git and cluster agree, and turquoise commits nothing more.
     pub(super) fn ends(mut self) {
         self.until("rest", |app| self.is_at_rest(app) && app["declared"] == app["serving"]);

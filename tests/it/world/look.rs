@@ -136,6 +136,7 @@ impl World {
 
 fn services(cluster: &Cluster, now_s: i64) -> Vec<ServiceState> {
     let state = |service: &super::cluster::Service| ServiceState {
+        astray: false,
         name: service.name.clone(),
         preview: service.preview,
         resource_version: service.version.to_string(),

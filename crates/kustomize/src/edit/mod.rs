@@ -47,7 +47,7 @@ pub enum EditError {
     #[error("the selector has the wished value already")]
     AlreadySet,
     /// The value is not written where it can be changed alone.
-    #[error("the selector cannot be edited: {0}")]
+    #[error("{0}")]
     NotEditable(String),
     /// A file could not be read.
     #[error("{path}: {error}")]
