@@ -3,7 +3,7 @@
 //! ```text
 //! [IO]   survey   git: what the app looks like at HEAD, or why it cannot be released
 //! [IO]   snapshot cluster: what each colour carries, stamped with the time before the first read
-//! [IO]   look     git: revision, lock, verdicts, the renders that are compared
+//! [IO]   look     git: revision, lock, verdicts, the renders that are compared; HEAD must still be the same
 //! [pure] plan     what to do, why to wait
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
@@ -20,7 +20,7 @@ use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
 use crate::core::desired::Desired;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Observed, WatchState};
+use crate::core::observed::{Observed, Serving, WatchState};
 use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
@@ -97,6 +97,8 @@ pub enum Did {
         colour: Colour,
         /// The revision.
         revision: CommitId,
+        /// Which attempt it is.
+        attempt: String,
     },
     /// Made a commit.
     Committed {
@@ -110,6 +112,13 @@ pub enum Did {
         /// The colour.
         to: Colour,
         /// The revision.
+        revision: CommitId,
+    },
+    /// Applied the live overlay for the first time.
+    WentLive {
+        /// The colour that it selects.
+        colour: Colour,
+        /// Its revision.
         revision: CommitId,
     },
     /// Would do this, were it not a dry run.
@@ -130,15 +139,19 @@ impl Reconciler {
     ///
     /// # Errors
     /// What git or the cluster refused or did not answer. A conflict is an error too: look again.
-    pub async fn pass(&self, mut head: CommitId, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
+    pub async fn pass(&self, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
         let policy = match &self.app.policy {
             Ok(policy) => policy.clone(),
-            Err(blocked) => return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) }),
+            Err(blocked) => {
+                let head = self.head().await?;
+                return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) });
+            }
         };
         let mut rounds = 0;
         loop {
             rounds += 1;
             let at = (self.clock)();
+            let head = self.head().await?;
             let view = match self.look(&head, at, &policy).await? {
                 Ok(view) => view,
                 Err(blocked) => return Ok(Found { head, at, view: Err(blocked) }),
@@ -150,9 +163,7 @@ impl Reconciler {
                     did(Did::Would(Box::new(action.clone())));
                     continue;
                 }
-                if let Some(new_head) = self.perform(action, &view, &policy, &mut did).await? {
-                    head = new_head;
-                }
+                self.perform(action, &view, &policy, &mut did).await?;
                 // A check says something only when its result is there.
                 moved |= !matches!(action, Action::Check { .. });
             }
@@ -160,6 +171,16 @@ impl Reconciler {
                 return Ok(Found { head, at, view: Ok(Box::new(view)) });
             }
         }
+    }
+
+    /// HEAD as it is now. The app must still be what this pass was made for: a policy that changed is another app.
+    async fn head(&self) -> Result<CommitId, PassError> {
+        let same = self.git(|repo, app| {
+            let head = repo.head()?;
+            let apps = repo.apps(&head)?;
+            Ok(apps.iter().any(|now| now == app).then_some(head))
+        });
+        same.await?.ok_or_else(head_moved)
     }
 
     async fn git<T: Send + 'static>(
@@ -192,6 +213,10 @@ impl Reconciler {
             Ok(desired) => desired,
             Err(blocked) => return Ok(Err(blocked)),
         };
+        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
+        if self.head().await? != *head {
+            return Err(head_moved());
+        }
         let plan = plan(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, subject }))
     }
@@ -228,16 +253,16 @@ impl Reconciler {
         self.git(move |repo, app| repo.objects(app, &commit, part)).await
     }
 
-    /// Does one action. Returns the new HEAD where a commit was made.
+    /// Does one action.
     async fn perform(
         &self,
         action: &Action,
         view: &View,
         policy: &Policy,
         did: &mut impl FnMut(Did),
-    ) -> Result<Option<CommitId>, PassError> {
+    ) -> Result<(), PassError> {
         if let Action::Commit(commit) = action {
-            return self.commit(commit, did).await.map(Some);
+            return self.commit(commit, did).await;
         }
         if let Action::Check { keys } = action {
             for key in keys {
@@ -249,10 +274,10 @@ impl Reconciler {
                 };
                 self.checks.start(&self.app.name, key, ask);
             }
-            return Ok(None);
+            return Ok(());
         }
         did(self.write(action, view).await?);
-        Ok(None)
+        Ok(())
     }
 
     async fn write(&self, action: &Action, view: &View) -> Result<Did, PassError> {
@@ -262,12 +287,21 @@ impl Reconciler {
                 let objects = self.objects(&apply.render, Part::Live).await?;
                 let overlay = view.desired.overlay(&apply.render);
                 cluster.apply_overlay(subject, apply, overlay, &objects).await?;
-                Did::Other("applied the live overlay")
+                let first = apply.objects.iter().any(|key| key.kind == "Service" && subject.live.contains(&key.name));
+                let record = view.observed.colours[apply.live].record.as_ref();
+                match record.filter(|_| first && view.observed.serving() == Serving::Nothing) {
+                    Some(record) => Did::WentLive { colour: apply.live, revision: record.revision.clone() },
+                    None => Did::Other("applied the live overlay"),
+                }
             }
             Action::Deploy(deploy) => {
                 let objects = self.objects(&deploy.render, Part::Colour(deploy.colour)).await?;
                 cluster.deploy(subject, deploy, &objects).await?;
-                Did::Deployed { colour: deploy.colour, revision: deploy.record.revision.clone() }
+                Did::Deployed {
+                    colour: deploy.colour,
+                    revision: deploy.record.revision.clone(),
+                    attempt: deploy.record.attempt.clone(),
+                }
             }
             Action::Scale(scale) => {
                 cluster.scale(subject, scale).await?;
@@ -312,16 +346,20 @@ impl Reconciler {
         })
     }
 
-    async fn commit(&self, commit: &Commit, did: &mut impl FnMut(Did)) -> Result<CommitId, PassError> {
+    async fn commit(&self, commit: &Commit, did: &mut impl FnMut(Did)) -> Result<(), PassError> {
         let wanted = commit.clone();
         match self.git(move |repo, app| repo.commit(app, &wanted)).await? {
             Committed::Made(id) => {
-                did(Did::Committed { id: id.clone(), commit: Box::new(commit.clone()) });
-                Ok(id)
+                did(Did::Committed { id, commit: Box::new(commit.clone()) });
+                Ok(())
             }
-            Committed::Stale => Err(ClusterError::Conflict("HEAD".into()).into()),
+            Committed::Stale => Err(head_moved()),
         }
     }
+}
+
+fn head_moved() -> PassError {
+    ClusterError::Conflict("HEAD".into()).into()
 }
 
 impl PassError {
@@ -329,6 +367,16 @@ impl PassError {
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Cluster(ClusterError::Conflict(_)))
+    }
+
+    /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Blocked> {
+        match self {
+            Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
+            Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
+            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
+        }
     }
 
     /// The error in one line.

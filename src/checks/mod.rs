@@ -55,12 +55,13 @@ impl Runner {
         Self { asker, clock, done: Arc::new(done), running: Arc::default() }
     }
 
-    /// Starts a check, unless exactly this one runs or has run already. Must be called in a tokio runtime.
+    /// Starts a check, also where it has run already: an older result of the same key says nothing about now. Must be
+    /// called in a tokio runtime.
     pub fn start(&self, app: &AppName, key: &CheckKey, ask: Ask) {
         let slot = (app.clone(), key.clone());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.contains_key(&slot) {
-            return;
+        if let Some(old) = running.remove(&slot) {
+            old.task.abort();
         }
         let this = self.clone();
         let task = tokio::spawn({

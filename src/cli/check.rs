@@ -45,9 +45,10 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             Ok(()) => println!("{}: good", if shown.is_empty() { "." } else { &shown }),
             Err(blocked) => {
                 good = false;
-                match &blocked {
-                    Blocked::Invalid { problems } => problems.iter().for_each(|problem| eprintln!("{problem}")),
-                    other => eprintln!("{shown}: {other}; {}", other.cure()),
+                if let Blocked::Invalid { problems } = &blocked {
+                    problems.iter().for_each(|problem| eprintln!("{problem}"));
+                } else {
+                    eprintln!("{shown}: {blocked}; {}", blocked.cure());
                 }
             }
         }

@@ -62,6 +62,7 @@ impl Kinds {
         let found = list.resources.iter().find(|resource| resource.kind == kind && !resource.name.contains('/'));
         let found = found.ok_or_else(|| ClusterError::Refused {
             what,
+            code: 404,
             words: OneLine::new("the cluster does not serve this kind"),
         })?;
         let resource = ApiResource::from_gvk_with_plural(&gvk, &found.name);

@@ -77,6 +77,8 @@ pub enum ClusterError {
     Refused {
         /// What was asked.
         what: String,
+        /// The status code.
+        code: u16,
         /// The server's words.
         words: OneLine,
     },
@@ -94,17 +96,15 @@ impl ClusterError {
     /// Maps kube's errors: conflicts to another look, refusals to the server's words, the rest to a retry.
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
-        match error {
-            kube::Error::Api(status) => match status.code {
-                409 | 410 => Self::Conflict(what),
-                // A failed `test` of a JSON Patch: the guard did its work.
-                422 if status.message.contains("test") && status.reason == "Invalid" => Self::Conflict(what),
-                400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
-                    Self::Refused { what, words: OneLine::new(&status.message) }
-                }
-                _busy_or_broken => Self::Unreachable { what, words: OneLine::new(&status.message) },
-            },
-            other => Self::Unreachable { what, words: OneLine::new(&chain(&other)) },
+        let kube::Error::Api(status) = error else {
+            return Self::Unreachable { what, words: OneLine::new(&chain(&error)) };
+        };
+        match status.code {
+            409 | 410 => Self::Conflict(what),
+            400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
+                Self::Refused { what, code: status.code, words: OneLine::new(&status.message) }
+            }
+            _busy_or_broken => Self::Unreachable { what, words: OneLine::new(&status.message) },
         }
     }
 }

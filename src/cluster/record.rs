@@ -61,6 +61,11 @@ pub(super) fn agreed(records: impl IntoIterator<Item = Option<Record>>) -> Optio
     Some(agreed)
 }
 
+/// Every revision that records speak of.
+pub(super) fn revisions(records: impl IntoIterator<Item = Record>) -> BTreeSet<CommitId> {
+    records.into_iter().flat_map(|record| record.superseded.into_iter().chain([record.revision])).collect()
+}
+
 fn inventory_word(key: &ObjectKey) -> String {
     format!("{}/{}/{}", key.api_version, key.kind, key.name)
 }

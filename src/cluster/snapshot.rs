@@ -8,14 +8,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
 
 use super::annotations as name;
-use super::{Cluster, ClusterError, Subject, call, call_opt, pods, record};
+use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
-use crate::core::observed::{ColourState, Observed, ServiceState, WorkloadState};
+use crate::core::observed::{ColourState, Observed, Record, ServiceState, WorkloadState};
 
 /// Kinds that are listed as typed objects; the others by their metadata alone.
 const TYPED: [(&str, &str); 2] = [("apps/v1", "Deployment"), ("v1", "Service")];
@@ -47,7 +47,7 @@ impl Cluster {
         labelled.extend(deployments.iter().map(|one| labelled_as(&one.metadata, TYPED[0])));
         let ours = |service: &&Service| app_of(&service.metadata) == Some(subject.app.as_str());
         labelled.extend(services.iter().filter(ours).map(|one| labelled_as(&one.metadata, TYPED[1])));
-        let foreign = self.foreign(subject, &labelled).await?;
+        let foreign = self.foreign(subject, &labelled, &deployments).await?;
         let names = || subject.live.iter().chain(&subject.previews);
         let states = services
             .iter()
@@ -141,17 +141,42 @@ impl Cluster {
     }
 
     /// Objects that the renders name, that exist, and that are not labelled as the app's.
-    async fn foreign(&self, subject: &Subject, labelled: &[Labelled]) -> Result<BTreeSet<ObjectKey>, ClusterError> {
-        let ours: BTreeSet<&ObjectKey> = labelled.iter().map(|one| &one.key).collect();
-        let missing = subject.expected.iter().filter(|key| !ours.contains(key) && !key.is_secret());
+    async fn foreign(
+        &self,
+        subject: &Subject,
+        labelled: &[Labelled],
+        deployments: &[Deployment],
+    ) -> Result<BTreeSet<ObjectKey>, ClusterError> {
+        let mut ours: BTreeSet<ObjectKey> = labelled.iter().map(|one| one.key.clone()).collect();
+        // Secrets are never listed: those that were applied once are in the inventory.
+        for deployment in deployments {
+            ours.extend(deployment.metadata.annotations.iter().flat_map(record::inventory));
+        }
+        let missing = subject.expected.iter().filter(|key| !ours.contains(key));
         let looks = missing.map(|key| async move {
-            let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-            let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
+            let found = self.metadata_of(subject, key).await?;
             // Created by ourselves between the list and this look, it is labelled by now.
-            let foreign = found.filter(|object| app_of(&object.metadata) != Some(subject.app.as_str()));
+            let foreign = found.filter(|meta| app_of(meta) != Some(subject.app.as_str()));
             Ok::<_, ClusterError>(foreign.map(|_| key.clone()))
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
+    }
+
+    /// An object's metadata; of a Secret by a patch of nothing that is not carried out, because reading Secrets is a right
+    /// that turquoise does not have (I6).
+    async fn metadata_of(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<ObjectMeta>, ClusterError> {
+        let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
+        if !key.is_secret() {
+            let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
+            return Ok(found.map(|object| object.metadata));
+        }
+        let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let nothing = Patch::Merge(serde_json::json!({}));
+        match call(&format!("look at {key}"), api.patch_metadata(&key.name, &params, &nothing)).await {
+            Ok(object) => Ok(Some(object.metadata)),
+            Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -225,12 +250,18 @@ fn colour_state(colour: Colour, deployments: &[Deployment], pods: &[Pod], labell
         .collect();
     let empty = BTreeMap::new();
     let annotations = |deployment: &&Deployment| deployment.metadata.annotations.clone().unwrap_or_default();
-    ColourState {
-        record: record::agreed(own.iter().map(|deployment| {
+    let records: Vec<Option<Record>> = own
+        .iter()
+        .map(|deployment| {
             let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
             let in_use = annotations.get(name::IN_USE).is_some_and(|mark| *mark == template_digest(deployment));
             record::from_annotations(annotations, in_use)
-        })),
+        })
+        .collect();
+    let agreed = record::agreed(records.iter().cloned());
+    ColourState {
+        torn: if agreed.is_none() { record::revisions(records.into_iter().flatten()) } else { BTreeSet::new() },
+        record: agreed,
         workloads: own.iter().map(|deployment| workload_state(deployment, pods)).collect(),
         present: labelled.iter().filter(|one| one.colour == Some(colour)).map(|one| one.key.clone()).collect(),
         inventory: own.iter().flat_map(|deployment| record::inventory(&annotations(deployment))).collect(),

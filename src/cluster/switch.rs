@@ -46,7 +46,7 @@ impl Cluster {
                 (Some(_) | None, _) => {
                     let mut patch = selector_patch(&service, guard, &subject.key, switch.to);
                     patch.extend(annotation_patch(&service, &flip));
-                    self.patch_service(subject, &guard.name, patch).await?;
+                    self.patch_service(subject, guard, patch).await?;
                 }
             }
         }
@@ -65,7 +65,7 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         for guard in services {
             let service = self.seen_service(subject, guard).await?;
-            self.patch_service(subject, &guard.name, selector_patch(&service, guard, &subject.key, to)).await?;
+            self.patch_service(subject, guard, selector_patch(&service, guard, &subject.key, to)).await?;
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Cluster {
             let mut patch =
                 vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": guard.resource_version})];
             patch.extend(annotation_patch(&service, &annotations));
-            self.patch_service(subject, &guard.name, patch).await?;
+            self.patch_service(subject, guard, patch).await?;
         }
         Ok(())
     }
@@ -134,12 +134,14 @@ impl Cluster {
             .ok_or_else(|| ClusterError::Conflict(format!("Service {}", guard.name)))
     }
 
+    /// Patches a Service whose patch begins with the `test` of what was seen.
     async fn patch_service(
         &self,
         subject: &Subject,
-        service: &str,
+        guard: &ServiceGuard,
         operations: Vec<Value>,
     ) -> Result<(), ClusterError> {
+        let service = guard.name.as_str();
         let patch: json_patch::Patch =
             serde_json::from_value(Value::Array(operations)).map_err(|error| ClusterError::Unreachable {
                 what: format!("build the patch of Service {service}"),
@@ -149,7 +151,15 @@ impl Cluster {
         let api = self.api::<Service>(&subject.namespace);
         let patch = Patch::<()>::Json(patch);
         let work = api.patch_metadata(service, &params, &patch);
-        call(&format!("patch Service {service}"), work).await.map(drop)
+        match call(&format!("patch Service {service}"), work).await {
+            Ok(_) => Ok(()),
+            // A failed `test` is a 422 like any other: who wrote since tells.
+            Err(ClusterError::Refused { code: 422, what, words }) => {
+                self.seen_service(subject, guard).await?;
+                Err(ClusterError::Refused { code: 422, what, words })
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -177,7 +177,7 @@ impl Cluster {
             match call(&format!("delete {key}"), api.delete(&key.name, &DeleteParams::background())).await {
                 Ok(_) => {}
                 // Gone already: that is what was asked for.
-                Err(ClusterError::Refused { words, .. }) if words.as_str().contains("not found") => {}
+                Err(ClusterError::Refused { code: 404, .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -64,7 +64,8 @@ pub enum Action {
         /// The colour.
         to: Colour,
     },
-    /// Starts checks; their results come back with the next observation.
+    /// Starts checks, also where there is an older result of the same key; the new results come back with the next
+    /// observation.
     Check {
         /// Which.
         keys: Vec<CheckKey>,

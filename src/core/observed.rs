@@ -77,6 +77,9 @@ pub struct ColourState {
     /// What all of its workloads agree that it carries; `None` where nothing was deployed, a deploy was cut off in
     /// the middle, or the objects are not turquoise's.
     pub record: Option<Record>,
+    /// Where the workloads disagree: every revision that one of them carries, or says to be superseded. They were acted
+    /// on, so each needs a verdict.
+    pub torn: BTreeSet<CommitId>,
     /// Its workloads.
     pub workloads: Vec<WorkloadState>,
     /// All its objects that exist, as far as may be listed (Secrets are not).

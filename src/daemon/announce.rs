@@ -43,9 +43,9 @@ impl Announcer {
     pub(super) fn did(&self, app: &App, did: &Did, metrics: &Metrics, at: Timestamp) {
         let name = &app.name;
         match did {
-            Did::Deployed { colour, revision } => {
+            Did::Deployed { colour, revision, attempt } => {
                 tracing::info!(app = %name, "deployed {} into {colour}", revision.short());
-                let event = Event::new(EventKind::Started, name, revision.as_str(), at);
+                let event = Event::new(EventKind::Started, name, attempt, at);
                 self.send(app, &Event { colour: Some(*colour), revision: Some(revision.clone()), ..event });
             }
             Did::Committed { id, commit } => {
@@ -62,6 +62,10 @@ impl Announcer {
                 tracing::info!(app = %name, "switched traffic to {to} ({})", revision.short());
                 self.with(name, |said| said.switching = Some((*to, revision.clone())));
             }
+            Did::WentLive { colour, revision } => {
+                tracing::info!(app = %name, "the live overlay is there, with {colour} ({})", revision.short());
+                self.with(name, |said| said.switching = Some((*colour, revision.clone())));
+            }
             Did::Would(action) => tracing::info!(app = %name, "would do: {action:?}"),
             Did::Other(what) => tracing::debug!(app = %name, "{what}"),
         }
@@ -77,7 +81,9 @@ impl Announcer {
         }
         let switched = self.with(&app.name, |said| if settled { said.switching.take() } else { None });
         if let Some((colour, revision)) = switched {
-            let event = Event::new(EventKind::Live, &app.name, revision.as_str(), view.observed.at);
+            // HEAD holds the commit that made it live: another flip of the same revision is another message.
+            let subject = format!("{revision} {}", view.desired.head);
+            let event = Event::new(EventKind::Live, &app.name, &subject, view.observed.at);
             let images = view.desired.render(&revision, colour).map(|render| render.images.clone());
             tracing::info!(app = %app.name, "{colour} is live with {}", revision.short());
             self.send(

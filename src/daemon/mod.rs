@@ -17,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::checks::{Asker, Runner};
-use crate::cluster::{Cluster, ClusterError};
-use crate::core::ids::{AppName, CommitId};
+use crate::cluster::Cluster;
+use crate::core::ids::AppName;
+use crate::core::report::Phase;
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::http::{self, Board};
@@ -117,7 +118,7 @@ async fn until(due: Option<Timestamp>) {
 
 /// What a task of the loop brings back.
 enum Work {
-    Discovery(Result<(CommitId, Vec<App>), SourceError>),
+    Discovery(Result<Vec<App>, SourceError>),
     Pass(AppName, Box<Result<Found, PassError>>),
 }
 
@@ -134,7 +135,6 @@ struct Daemon {
     trigger: mpsc::Sender<Event>,
     work: JoinSet<Work>,
     apps: BTreeMap<AppName, Arc<App>>,
-    head: Option<CommitId>,
     watched: BTreeMap<String, tokio::task::AbortHandle>,
     background: JoinSet<()>,
     _repo_watch: Option<notify::RecommendedWatcher>,
@@ -185,7 +185,6 @@ impl Daemon {
             trigger,
             work: JoinSet::new(),
             apps: BTreeMap::new(),
-            head: None,
             watched: BTreeMap::new(),
             background,
             _repo_watch: repo_watch,
@@ -199,11 +198,11 @@ impl Daemon {
                 let repo = Arc::clone(&self.repo);
                 self.work.spawn_blocking(move || {
                     let mut repo = repo.lock().unwrap_or_else(PoisonError::into_inner);
-                    Work::Discovery(repo.head().and_then(|head| Ok((head.clone(), repo.apps(&head)?))))
+                    Work::Discovery(repo.head().and_then(|head| repo.apps(&head)))
                 });
             }
             Command::Pass(name) => {
-                let (Some(app), Some(head)) = (self.apps.get(&name).cloned(), self.head.clone()) else { return };
+                let Some(app) = self.apps.get(&name).cloned() else { return };
                 let reconciler = self.reconciler(app);
                 let announcer = self.announcer.clone();
                 let (metrics, updates) = (self.board.metrics.clone(), self.updates.clone());
@@ -215,7 +214,7 @@ impl Daemon {
                             let _gone = updates.send(Update::Did(app.name.clone(), did));
                         }
                     };
-                    let found = reconciler.pass(head, said).await;
+                    let found = reconciler.pass(said).await;
                     Work::Pass(name, Box::new(found))
                 });
             }
@@ -236,7 +235,7 @@ impl Daemon {
 
     fn ended(&mut self, ended: Result<Work, tokio::task::JoinError>) -> Event {
         match ended {
-            Ok(Work::Discovery(Ok((head, apps)))) => self.discovered(head, apps),
+            Ok(Work::Discovery(Ok(apps))) => self.discovered(apps),
             Ok(Work::Discovery(Err(error))) => {
                 tracing::warn!("{error}");
                 self.board.set_ready(false);
@@ -259,9 +258,8 @@ impl Daemon {
         }
     }
 
-    fn discovered(&mut self, head: CommitId, apps: Vec<App>) -> Event {
+    fn discovered(&mut self, apps: Vec<App>) -> Event {
         self.board.set_ready(true);
-        self.head = Some(head);
         self.apps = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
         self.board.retain(|name| self.apps.contains_key(name));
         let namespaces: Vec<String> =
@@ -296,8 +294,12 @@ impl Daemon {
             Err(error) => {
                 tracing::warn!(app = %name, "{error}");
                 status.error = Some(error.words());
-                if let PassError::Cluster(ClusterError::Refused { .. }) | PassError::Source(_) = &error {
-                    status.blocked = Some(crate::core::report::Blocked::Refused { words: error.words() }.into());
+                if let Some(blocked) = error.refusal() {
+                    status.phase = Phase::Blocked;
+                    status.blocked = Some(blocked.clone().into());
+                    if let Some(head) = status.head.clone() {
+                        self.announcer.blocked(&app, &head, &blocked, clock::now());
+                    }
                 }
                 (Ended::Failed, "failed")
             }

@@ -59,7 +59,7 @@ impl Show {
     /// turquoise did something.
     pub(super) fn did(&self, did: &Did) {
         match did {
-            Did::Deployed { colour, revision } => {
+            Did::Deployed { colour, revision, .. } => {
                 self.say("turquoise", &format!("deployed {} into {colour}", revision.short()));
             }
             Did::Committed { id, commit } => {
@@ -69,6 +69,9 @@ impl Show {
             }
             Did::Switched { to, revision } => {
                 self.say("turquoise", &format!("switched traffic to {to} ({})", revision.short()));
+            }
+            Did::WentLive { colour, .. } => {
+                self.say("turquoise", &format!("applied the live overlay, {colour} serves"))
             }
             Did::Would(_) | Did::Other(_) => {}
         }

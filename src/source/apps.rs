@@ -27,7 +27,7 @@ const APPS_MAX: usize = 5_000;
 const SUBTREES_MAX: usize = 100_000;
 
 /// One app: a folder with a turquoise.yaml.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     /// The folder, relative to the repo's root; empty for the root itself.
     pub folder: String,

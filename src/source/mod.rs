@@ -102,14 +102,22 @@ impl Repo {
     /// # Errors
     /// A URL (https and ssh are to come), no repository there, or the branch is checked out in a work tree.
     pub fn open(location: &str, branch: &str) -> Result<Self, SourceError> {
+        let repo = Self::open_to_read(location, branch)?;
+        location::refuse_checked_out(&repo.git, branch, &repo.reference)?;
+        Ok(repo)
+    }
+
+    /// Opens a repo to read one of its branches, which may be checked out.
+    ///
+    /// # Errors
+    /// A URL (https and ssh are to come), or no repository there.
+    pub fn open_to_read(location: &str, branch: &str) -> Result<Self, SourceError> {
         let path = location::local_path(location)?;
         let git = location::open(&path, location)?;
-        let reference = format!("refs/heads/{branch}");
-        location::refuse_checked_out(&git, branch, &reference)?;
         Ok(Self {
             location: location.to_owned(),
             branch: branch.to_owned(),
-            reference,
+            reference: format!("refs/heads/{branch}"),
             cluster: None,
             identity: Identity::default(),
             git,
@@ -235,7 +243,7 @@ impl Repo {
             verdicts: VerdictLog::new(log.entries.clone()),
             renders,
             overlays,
-            selector_change: walk::selector_change(&mut ground, &turn, run.revision)?,
+            selector_change: walk::selector_change(&mut ground, &commit, &turn, run.revision)?,
             unchanged_since: unchanged_since(&mut ground, &commit, &run, carried)?,
             lock,
         };

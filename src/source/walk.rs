@@ -90,12 +90,13 @@ pub(super) fn turn(
 /// What there is to know about that commit.
 pub(super) fn selector_change(
     ground: &mut Ground<'_>,
+    head: &git2::Commit<'_>,
     turn: &Turn,
     revision: Oid,
 ) -> Result<Option<SelectorChange>, SourceError> {
     let Some(commit) = turn.commit.and_then(|id| ground.repo.find_commit(id).ok()) else { return Ok(None) };
     let left_lock_alone = match commit.parent(0) {
-        Ok(parent) => ground.probe(&parent, LOCK_FILE)? == ground.probe(&commit, LOCK_FILE)?,
+        Ok(parent) => ground.probe(&parent, LOCK_FILE)? == ground.probe(head, LOCK_FILE)?,
         Err(_no_parent) => false,
     };
     Ok(Some(SelectorChange {

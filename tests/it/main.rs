@@ -1,8 +1,9 @@
 //! The planner against a world of people and faults; one binary for all integration tests.
 
-mod outside;
 mod differential;
+mod outside;
 mod property;
 mod sabotage;
 mod scenarios;
+mod tidy;
 mod world;

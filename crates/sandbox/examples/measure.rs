@@ -114,6 +114,7 @@ async fn connect(address: std::net::SocketAddr) -> Sender {
 
 async fn get(sender: &mut Sender, path: &str) {
     let request = hyper::Request::get(path).header("host", "x").body(Empty::new()).unwrap();
+    sender.ready().await.unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200);
     response.into_body().collect().await.unwrap();

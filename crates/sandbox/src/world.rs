@@ -20,6 +20,9 @@ use crate::writes::Write;
 /// Events kept; a busy test writes some hundreds, and nobody reads older ones.
 const EVENTS_MAX: usize = 1_000;
 
+/// How many of the newest events are looked at for a repetition; a pod's back-off and probes repeat well within them.
+const REPEATS_AMONG: usize = 100;
+
 /// Log lines kept of one container; the last words are among them.
 const LOG_LINES_MAX: usize = 200;
 
@@ -94,7 +97,7 @@ impl World {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.options.clock.seconds();
         self.store.transaction(|transaction| {
-            let known = events.iter().rev().find(|key| {
+            let known = events.iter().rev().take(REPEATS_AMONG).find(|key| {
                 transaction.get(key).is_some_and(|event| {
                     event["involvedObject"]["uid"] == about["metadata"]["uid"]
                         && event["reason"] == reason

@@ -51,6 +51,9 @@ pub(crate) struct Deletion {
     pub(crate) dry_run: bool,
 }
 
+/// Namespaces that the server does not let go.
+const PERMANENT_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// The finalizer of a foreground deletion.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
@@ -173,6 +176,9 @@ impl World {
         let resource = key.resource();
         let old = transaction.get(key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
         check_deletion(key, &old, deletion)?;
+        if resource.plural == "namespaces" && PERMANENT_NAMESPACES.contains(&key.name.as_str()) {
+            return Err(ApiError::forbidden(resource, &key.name, "this namespace may not be deleted"));
+        }
         let mut new = Value::clone(&old);
         let grace = grace_seconds(resource, &old, deletion);
         mark_finalizers(resource, &mut new, deletion);

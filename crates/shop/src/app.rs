@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::backend::{Backend, Resolver};
+use crate::backend::{ANSWER_WITHIN, Backend, PROBE_WITHIN, Resolver};
 use crate::settings::{Fault, Settings, Tier};
 
 /// How long a version with the fault `slow-start` takes to become ready.
@@ -51,9 +51,11 @@ impl App {
         }
     }
 
-    /// From now on it is not ready, and every answer asks the client to close its connection.
+    /// From now on it is not ready, and every answer of a frontend asks the client to close its connection. A backend
+    /// keeps its connections, because the frontends that hold them are told to stop at the same time and still answer.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.backend.hold_on();
     }
 
     /// Ends when the instance crashes by itself, if it ever does; answers with its last words.
@@ -99,7 +101,8 @@ impl App {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
         let client_closes = asked.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if client_closes || self.draining.load(Ordering::SeqCst) {
+        let drains = self.draining.load(Ordering::SeqCst) && self.settings.tier == Tier::Frontend;
+        if client_closes || drains {
             headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
         }
         response
@@ -158,7 +161,7 @@ impl App {
         if self.settings.tier == Tier::Backend {
             return Ok(());
         }
-        let backend = self.backend.version("/readyz").await.map_err(|error| error.to_string())?;
+        let backend = self.backend.version("/readyz", PROBE_WITHIN).await.map_err(|error| error.to_string())?;
         self.same_version(&backend)
     }
 
@@ -200,7 +203,7 @@ impl App {
 
     /// The backend's version as this frontend sees it.
     async fn backend_version(&self, path: &str) -> Result<String, String> {
-        let version = self.backend.version(path).await.map_err(|error| error.to_string())?;
+        let version = self.backend.version(path, ANSWER_WITHIN).await.map_err(|error| error.to_string())?;
         if self.settings.fault == Some(Fault::WrongBackend) {
             return Ok(WRONG_BACKEND.to_owned());
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,14 +16,22 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A backend that takes longer is as good as down: the probe that waits for us gives us one second.
-const ANSWER_WITHIN: Duration = Duration::from_millis(800);
+/// A backend that takes longer is as good as down for a customer.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// The probe that waits for us gives us one second, so the backend gets less.
+pub(crate) const PROBE_WITHIN: Duration = Duration::from_millis(800);
 
 /// The backend's answers are some hundred bytes; more is somebody else's.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Connections kept between requests; more than that many at once is rare for a shop this small.
 const IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// How often a kept connection is waited for while the frontend drains, and the pause between: a tenth of a second in all,
+/// after which a new connection is better than none.
+const HOLD_ON_TRIES: usize = 50;
+const HOLD_ON_PAUSE: Duration = Duration::from_millis(2);
 
 /// A function that knows names.
 pub type Names = Arc<dyn Fn(&str) -> Option<IpAddr> + Send + Sync>;
@@ -84,16 +93,23 @@ pub(crate) struct Backend {
     address: Option<(String, u16)>,
     resolver: Resolver,
     idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
+    holds_on: AtomicBool,
 }
 
 impl Backend {
     pub(crate) fn new(address: Option<(String, u16)>, resolver: Resolver) -> Self {
-        Backend { address, resolver, idle: Mutex::default() }
+        Backend { address, resolver, idle: Mutex::default(), holds_on: AtomicBool::new(false) }
     }
 
-    /// The version that the backend names at `path`.
-    pub(crate) async fn version(&self, path: &str) -> Result<String, BackendError> {
-        match timeout(ANSWER_WITHIN, self.ask(path)).await {
+    /// From now on the kept connections are used as long as there are any: behind a new one may be a backend of the next
+    /// version already.
+    pub(crate) fn hold_on(&self) {
+        self.holds_on.store(true, Ordering::SeqCst);
+    }
+
+    /// The version that the backend names at `path`, if it does so in time.
+    pub(crate) async fn version(&self, path: &str, within: Duration) -> Result<String, BackendError> {
+        match timeout(within, self.ask(path)).await {
             Err(_) => Err(BackendError::Timeout),
             Ok(Err(error)) => Err(error),
             Ok(Ok(answer)) => answer["version"].as_str().map(str::to_owned).ok_or(BackendError::Answer),
@@ -103,7 +119,7 @@ impl Backend {
     /// Asks over a kept connection if there is one; a kept connection may have died unseen, so its failure is followed by
     /// a try over a fresh one (every request is a GET).
     async fn ask(&self, path: &str) -> Result<Value, BackendError> {
-        while let Some(kept) = self.take_idle() {
+        while let Some(kept) = self.take_kept().await {
             if let Ok(answer) = self.ask_over(kept, path).await {
                 return answer;
             }
@@ -124,7 +140,8 @@ impl Backend {
         let status = response.status();
         let closes = response.headers().get(CONNECTION).is_some_and(|value| value.as_bytes() == b"close");
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(connection_error)?;
-        if !closes {
+        // It is ready a moment after the body's end; one that was closed instead is not kept.
+        if !closes && connection.ready().await.is_ok() {
             self.put_idle(connection);
         }
         if status != StatusCode::OK {
@@ -142,6 +159,18 @@ impl Backend {
         // The task ends with the connection, which ends when its sender is dropped.
         tokio::spawn(connection);
         Ok(sender)
+    }
+
+    /// A kept connection; while holding on, one that is in use is waited for.
+    async fn take_kept(&self) -> Option<SendRequest<Empty<Bytes>>> {
+        let waits = if self.holds_on.load(Ordering::SeqCst) { HOLD_ON_TRIES } else { 0 };
+        for _ in 0..waits {
+            if let Some(kept) = self.take_idle() {
+                return Some(kept);
+            }
+            tokio::time::sleep(HOLD_ON_PAUSE).await;
+        }
+        self.take_idle()
     }
 
     fn take_idle(&self) -> Option<SendRequest<Empty<Bytes>>> {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::app::App;
 use crate::backend::Resolver;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tier};
 
 /// What stays of the grace period for closing down, so that we end by ourselves before we are killed.
 const GRACE_MARGIN: Duration = Duration::from_millis(300);
@@ -43,7 +43,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Exit {
     let log = Arc::clone(&settings.log);
-    let (drain, grace) = (settings.drain, settings.grace);
+    // A backend outlives the frontends that were told to stop with it: their last answers need it.
+    let drain = if settings.tier == Tier::Backend { settings.drain * 2 } else { settings.drain };
+    let grace = settings.grace;
     log(&format!("{} {} starts", settings.tier.name(), settings.version));
     let app = Arc::new(App::new(settings, resolver));
     let (closing, closes) = watch::channel(false);

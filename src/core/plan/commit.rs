@@ -49,16 +49,15 @@ pub(super) fn superseded_by(view: &View<'_>, colour: Colour, next: &CommitId) ->
 
 /// The revisions that only a colour's annotations speak of.
 pub(super) fn undecided(view: &View<'_>, colour: Colour) -> BTreeSet<CommitId> {
-    let Some(record) = view.record(colour) else {
-        return BTreeSet::new();
-    };
     let pinned = |revision: &CommitId| {
         Colour::BOTH.into_iter().any(|colour| view.pin(colour).is_some_and(|pin| pin.revision == *revision))
     };
-    let mut revisions = record.superseded.clone();
-    if !pinned(&record.revision) {
+    let mut revisions = view.state(colour).torn.clone();
+    if let Some(record) = view.record(colour) {
+        revisions.extend(record.superseded.iter().cloned());
         revisions.insert(record.revision.clone());
     }
+    revisions.retain(|revision| !pinned(revision));
     revisions.retain(|revision| !view.desired.verdicts.mentions(revision));
     revisions
 }

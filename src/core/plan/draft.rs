@@ -44,7 +44,14 @@ impl Draft {
     }
 
     pub(super) fn done(self, phase: Phase) -> Plan {
-        let phase = if self.blocked.is_some() { Phase::Blocked } else { phase };
+        let watches = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Watch { .. }));
+        let phase = if self.blocked.is_some() {
+            Phase::Blocked
+        } else if phase == Phase::Settled && watches {
+            Phase::Watching
+        } else {
+            phase
+        };
         Plan {
             phase,
             actions: self.actions,

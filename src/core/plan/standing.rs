@@ -19,7 +19,7 @@ pub(super) enum Standing {
     /// It may.
     Yes,
     /// Not before this is done.
-    Act(Action),
+    Act(Box<Action>),
     /// Not yet.
     Wait(Waiting, Option<Timestamp>),
     /// It never will, and why.
@@ -44,7 +44,7 @@ impl Standing {
             Self::Yes => Outcome::Yes,
             Self::Failed(reason) => Outcome::Failed(reason),
             Self::Act(action) => {
-                draft.act(action);
+                draft.act(*action);
                 Outcome::Pending
             }
             Self::Wait(waiting, wake) => {
@@ -159,7 +159,12 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
         let attempt = Some((attempt.to_owned(), if state.is_down() { view.observed.at } else { started_at }));
-        return Standing::Act(Action::Scale(Scale { colour, sizes: short, attempt, guard: view.guard(colour) }));
+        return Standing::Act(Box::new(Action::Scale(Scale {
+            colour,
+            sizes: short,
+            attempt,
+            guard: view.guard(colour),
+        })));
     }
     let deadline = after(started_at, view.policy.readiness_deadline);
     let late = view.observed.at >= deadline;
@@ -179,7 +184,12 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     };
     if !running {
         let guard = view.guard(colour);
-        return Standing::Act(Action::Stamp(Stamp { colour, attempt: attempt.to_owned(), started_at, guard }));
+        return Standing::Act(Box::new(Action::Stamp(Stamp {
+            colour,
+            attempt: attempt.to_owned(),
+            started_at,
+            guard,
+        })));
     }
     if late {
         return Standing::Failed(too_late(view, &waiting));
@@ -239,6 +249,10 @@ pub(super) enum Via {
 /// Whether every check of the policy has passed on exactly the pods that the colour has now. Checks start when the
 /// Service's EndpointSlices hold exactly the ready pods, and their passes count only while the pods are the same.
 pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via: Via) -> Standing {
+    let since = match via {
+        Via::Preview => None,
+        Via::Live => view.observed.flip().map(|flip| flip.at),
+    };
     let mut todo = Vec::new();
     let mut running = Vec::new();
     for check in &view.policy.checks {
@@ -254,6 +268,8 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
         match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
             None => todo.push(key),
             Some(CheckOutcome::Running) => running.push(check.name.clone()),
+            // The watch of a flip asks anew: what passed under an earlier one says nothing of this one.
+            Some(CheckOutcome::Passed { at }) if since.is_some_and(|since| *at < since) => todo.push(key),
             Some(CheckOutcome::Passed { .. }) => {}
             Some(CheckOutcome::Failed { reason }) => {
                 return Standing::Failed(OneLine::new(&format!("check `{}`: {reason}", check.name)));
@@ -261,7 +277,7 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
         }
     }
     if !todo.is_empty() {
-        return Standing::Act(Action::Check { keys: todo });
+        return Standing::Act(Box::new(Action::Check { keys: todo }));
     }
     if !running.is_empty() {
         return Standing::Wait(Waiting::Checks { checks: running }, None);

@@ -32,7 +32,7 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
         Standing::Failed(reason) => {
             return flip_back(view, std::mem::take(draft), serving, pin, flip, &reason);
         }
-        Standing::Act(action) => draft.act(action),
+        Standing::Act(action) => draft.act(*action),
         Standing::Wait(waiting, _) if !over => draft.wait(waiting),
         // Endpoints and checks that are on their way at the end of the window are taken as they were: a window ends.
         Standing::Yes | Standing::Wait(..) if over => {

@@ -1,6 +1,5 @@
 //! Where the planner differs from the model on purpose, as narrow as can be.
 
-use serde_json::Value;
 use turquoise::core::verdict::Verdict;
 
 use super::History;
@@ -8,11 +7,30 @@ use crate::world::World;
 use crate::world::git::{Author, index};
 
 /// The reason why a difference is meant, if it is.
-pub(super) fn of(history: &History, _ours: &Value, _theirs: &Value, world: &World) -> Option<&'static str> {
+pub(super) fn of(history: &History, late: bool, world: &World) -> Option<&'static str> {
     if history.manual && approved_beside_newer(world) {
         return Some("57: the approved pin goes live, and nothing newer");
     }
+    if lock_written_after_selector(world) {
+        return Some("56: a lock that a person wrote after the selector's change decides");
+    }
+    if late {
+        return Some(
+            "steps: a deploy into a colour that is down scales it up as well, the model does so one step later",
+        );
+    }
     None
+}
+
+/// Rule 5 takes HEAD only where nothing was decided since the selector's change. The model asks only whether that commit
+/// itself left the lock alone.
+fn lock_written_after_selector(world: &World) -> bool {
+    let commits = &world.git.commits;
+    let by_person = |at: usize| commits[at].author == Author::Person;
+    let moved = (1..commits.len()).find(|at| by_person(*at) && world.git.moved_selector(*at));
+    moved.is_some_and(|moved| {
+        (moved + 1..commits.len()).any(|at| by_person(at) && commits[at].tree.lock != commits[at - 1].tree.lock)
+    })
 }
 
 /// Rule 11: an approval is for the verified pin. The model pins it, and then takes newer content after all, because the

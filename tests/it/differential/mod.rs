@@ -110,20 +110,21 @@ fn cost(world: &World, action: &Action) -> u64 {
     }
 }
 
-/// Goes on for so many of the model's steps.
-fn go(world: &mut World, steps: u64) {
+/// Goes on for so many of the model's steps; true where it went further, because one action counts for two of them.
+fn go(world: &mut World, steps: u64) -> bool {
     let mut done = 0;
     for _ in 0..judge::STEPS_TO_REST_MAX {
         if done >= steps {
-            return;
+            return done > steps;
         }
         let next = world.pending.front().map_or(0, |action| cost(world, action));
         match world.step() {
             Progress::Acted => done += next,
             Progress::Looked | Progress::Waited => {}
-            Progress::Rest => return,
+            Progress::Rest => return false,
         }
     }
+    false
 }
 
 /// How a history ends; `None` where a revert conflicts.
@@ -150,23 +151,24 @@ fn end(world: &World, quiet: bool) -> Value {
     })
 }
 
-/// Plays a history; the end and the transcript.
-fn play(history: &History, told: bool) -> (Value, World) {
+/// Plays a history: its end, the world then, and whether an act came too late by one step.
+fn play(history: &History, told: bool) -> (Value, World, bool) {
     let mut world = started(history.setup());
     world.single = true;
     if told {
         world.transcript.begin();
     }
+    let mut late = false;
     for (op, delay) in &history.ops {
         let op: Op = op.parse().expect("the model's ops are the world's");
         match world.person(op) {
-            Ok(()) => go(&mut world, if *delay == REST { u64::MAX } else { *delay }),
+            Ok(()) => late |= go(&mut world, if *delay == REST { u64::MAX } else { *delay }),
             Err(Undone::Void) => {}
-            Err(Undone::Conflict(_)) => return (json!({ "conflict": true }), world),
+            Err(Undone::Conflict(_)) => return (json!({ "conflict": true }), world, late),
         }
     }
     let quiet = world.rest();
-    (end(&world, quiet), world)
+    (end(&world, quiet), world, late)
 }
 
 fn model() -> Option<PathBuf> {
@@ -211,11 +213,11 @@ fn ends_as_the_model_does() {
     let (mut compared, mut conflicts, mut excepted) = (0, 0, std::collections::BTreeMap::new());
     for (history, mut theirs) in histories.iter().zip(ends) {
         let trace = theirs.as_object_mut().and_then(|end| end.remove("trace"));
-        let (ours, world) = play(history, false);
+        let (ours, world, late) = play(history, false);
         if ours == theirs {
             compared += 1;
             conflicts += usize::from(theirs.get("conflict").is_some());
-        } else if let Some(name) = exceptions::of(history, &ours, &theirs, &world) {
+        } else if let Some(name) = exceptions::of(history, late, &world) {
             *excepted.entry(name).or_insert(0) += 1;
         } else {
             differences.push((history, ours, theirs, trace));
@@ -224,7 +226,7 @@ fn ends_as_the_model_does() {
     println!("{compared} alike, {conflicts} of them conflicts; excepted: {excepted:?}");
     differences.sort_by_key(|(history, ..)| history.ops.len());
     let shown = differences.iter().take(SHOWN_MAX).map(|(history, ours, theirs, trace)| {
-        let (_, world) = play(history, true);
+        let (_, world, _) = play(history, true);
         let trace = trace.as_ref().map(ToString::to_string).unwrap_or_default();
         format!("{}\nmodel: {theirs}\n  {trace}\nours:  {ours}\n{}\n", history.to_json(), world.transcript.text())
     });

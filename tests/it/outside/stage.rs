@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const SERVICE_PORT: u16 = 8080;
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     sandbox: Child,
     daemon: Option<Child>,
     traffic: Option<Traffic>,
@@ -57,8 +57,7 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let listen = TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a free port");
-        let stage = Self { folder, listen, sandbox, daemon: None, traffic: None };
+        let stage = Self { folder, listen: None, sandbox, daemon: None, traffic: None };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo"), &stage.clone_path());
@@ -90,15 +89,31 @@ impl Stage {
     /// Starts turquoise.
     pub(super) fn run(&mut self) {
         assert!(self.daemon.is_none(), "turquoise runs already");
+        let starts = self.listened().len() + 1;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
-            .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen"])
-            .arg(self.listen.to_string())
+            .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
             .env("TURQUOISE_LOG", "turquoise=debug,info")
             .stderr(log)
             .spawn();
         self.daemon = Some(daemon.expect("turquoise starts"));
+        let start = Instant::now();
+        self.listen = loop {
+            let listened = self.listened();
+            if listened.len() == starts {
+                break listened.last().copied();
+            }
+            assert!(start.elapsed() < STEP_MAX, "turquoise did not start\n{}", self.log());
+            std::thread::sleep(LOOK);
+        };
+    }
+
+    /// The addresses that turquoise listened on, one a start.
+    fn listened(&self) -> Vec<SocketAddr> {
+        let log = self.log();
+        let addresses = log.lines().filter_map(|line| line.split_once("listening on http://"));
+        addresses.filter_map(|(_, address)| address.trim().parse().ok()).collect()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -246,7 +261,8 @@ impl Stage {
     /// One app's status; null while nobody answers.
     pub(super) fn status_of(&self, app: &str) -> Value {
         let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect_timeout(&self.listen, Duration::from_secs(2))?;
+            let address = self.listen.ok_or(std::io::ErrorKind::NotConnected)?;
+            let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
             stream.set_read_timeout(Some(Duration::from_secs(2)))?;
             write!(stream, "GET /api/v1/apps/{app} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
             let mut text = String::new();
@@ -306,7 +322,7 @@ impl Stage {
             |reason: &str| app["waiting"].as_array().is_some_and(|all| all.iter().any(|one| one["reason"] == reason));
         let head = self.git_log("%H").into_iter().next().unwrap_or_default();
         app["head"] == head.as_str()
-            && (app["phase"] == "settled" || app["phase"] == "blocked")
+            && ["settled", "watching", "blocked"].iter().any(|phase| app["phase"] == *phase)
             && !waits("endpoints")
             && app["error"].is_null()
     }

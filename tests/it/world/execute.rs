@@ -360,7 +360,12 @@ impl World {
         self.judge.commits(commit, &tree, &self.git, &self.cluster);
         let subject = if self.transcript.is_told() {
             let desired = self.facts.as_ref().map(|facts| &facts.desired).expect("a commit was planned");
-            commit_message(commit, &desired.app, &desired.branch).lines().next().unwrap_or_default().to_owned()
+            commit_message(commit, &desired.app, &desired.branch)
+                .lines()
+                .filter(|line| !line.is_empty())
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(": ")
         } else {
             String::new()
         };

@@ -39,8 +39,8 @@ pub(crate) struct Judge {
     begun_at: usize,
     /// A person reverted a commit of turquoise that moved the selector or wrote the lock.
     pub(crate) facts_reverted: bool,
-    /// Revisions whose only trace stood on workloads that a cut-off deploy left in two minds.
-    torn: BTreeSet<usize>,
+    /// The newest plan was made from a stale look.
+    stale: bool,
     /// A person deleted a workload in the cluster.
     pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
@@ -70,6 +70,7 @@ impl Judge {
     }
 
     pub(crate) fn planned(&mut self, plan: &Plan, observed: &Observed, stale: bool) {
+        self.stale = stale;
         if !stale && plan.actions.is_empty() && plan.wake.is_some_and(|wake| wake <= observed.at) {
             self.violated("I3 a plan without actions wakes at once");
         }
@@ -101,16 +102,6 @@ impl Judge {
     pub(crate) fn moved(&mut self, from: Option<Colour>, to: Colour) {
         if from.is_some_and(|from| from != to) {
             self.moves += 1;
-        }
-    }
-
-    /// A deploy was cut off in the middle. Known gap: a look says nothing of workloads that disagree, so the revisions
-    /// that only they name get no verdict.
-    pub(crate) fn tore(&mut self, colour: Colour, cluster: &Cluster) {
-        if cluster.colours[colour].record().is_none() {
-            let records = cluster.colours[colour].workloads.iter().filter_map(|workload| workload.record.as_ref());
-            let named = records.flat_map(|record| record.superseded.iter().chain([&record.revision]));
-            self.torn.extend(named.map(index));
         }
     }
 
@@ -175,6 +166,14 @@ impl Judge {
             if pin.state == PinState::Verified && !proven {
                 self.violated("an unverified colour is pinned as verified");
             }
+        }
+        let (log, revision) = (git.verdicts(), id(git.revision()));
+        let records = cluster.colours.iter().filter_map(|(_, objects)| objects.record());
+        let unsaid = records.flat_map(|record| record.superseded).find(|old| {
+            *old != revision && !log.mentions(old) && !commit.facts.iter().any(|fact| fact.revision == *old)
+        });
+        if unsaid.is_some() && !commit.facts.is_empty() && !self.stale {
+            self.violated("I4 a superseded revision is not said with the next commit");
         }
         for fact in &commit.facts {
             let content = git.commits[index(&fact.revision)].tree.content(Colour::Blue);
@@ -279,16 +278,14 @@ impl World {
 
     fn judge_verdicts(&mut self, plan: &Plan) {
         let log = self.git.verdicts();
-        let records: Vec<_> = self.cluster.colours.iter().filter_map(|(_, objects)| objects.record()).collect();
+        // Every workload counts, also those that a cut-off deploy left in disagreement.
+        let workloads = self.cluster.colours.iter().flat_map(|(_, objects)| &objects.workloads);
+        let records: Vec<_> = workloads.filter_map(|workload| workload.record.clone()).collect();
         let carried = |revision: &CommitId| {
             records.iter().any(|record| record.revision == *revision || record.superseded.contains(revision))
         };
-        let lost = self
-            .judge
-            .acted
-            .difference(&self.judge.torn)
-            .map(|at| id(*at))
-            .find(|revision| !log.mentions(revision) && !carried(revision));
+        let lost =
+            self.judge.acted.iter().map(|at| id(*at)).find(|revision| !log.mentions(revision) && !carried(revision));
         // What a hand in the cluster put under traffic is pinned as it stands, without a verdict; what stood in the
         // annotations of a workload that a hand deleted is gone.
         if lost.is_some() && self.judge.hand_moves == 0 && !self.judge.hand_deleted {

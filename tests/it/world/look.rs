@@ -168,7 +168,13 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
         .collect();
     let mut present = objects.configs.clone();
     present.extend(objects.workloads.iter().map(|workload| workload.key.clone()));
-    ColourState { record: objects.record(), workloads, present, inventory: objects.inventory.clone() }
+    let record = objects.record();
+    let records = objects.workloads.iter().filter_map(|workload| workload.record.as_ref());
+    let torn = match record {
+        Some(_) => BTreeSet::new(),
+        None => records.flat_map(|record| record.superseded.iter().chain([&record.revision])).cloned().collect(),
+    };
+    ColourState { record, torn, workloads, present, inventory: objects.inventory.clone() }
 }
 
 /// Renders that were made already: a commit never changes.

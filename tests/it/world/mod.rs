@@ -316,14 +316,9 @@ impl World {
         self.cluster.tick(self.now_s);
         let lost = std::mem::take(&mut self.faults.lost_reply);
         match &outcome {
-            Ok(()) => self.transcript.acted(action, self.git.head()),
+            Ok(()) => self.transcript.acted(action, &self.git),
             Err(Failure::Guard(why)) => self.transcript.failed(action, why),
-            Err(Failure::Cut) => {
-                self.transcript.cut(action);
-                if let Action::Deploy(deploy) = action {
-                    self.judge.tore(deploy.colour, &self.cluster);
-                }
-            }
+            Err(Failure::Cut) => self.transcript.cut(action),
         }
         let looks_again = outcome.is_err() || lost || (self.single && matches!(action, Action::Check { .. }));
         if looks_again {

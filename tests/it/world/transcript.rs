@@ -58,9 +58,12 @@ impl Transcript {
         self.said = said;
     }
 
-    pub(crate) fn acted(&mut self, action: &Action, head: usize) {
+    pub(crate) fn acted(&mut self, action: &Action, git: &Git) {
         let subject = || match action {
-            Action::Commit(commit) => format!("c{head}: {}", words(commit)),
+            Action::Commit(commit) => {
+                let head = git.head();
+                format!("c{head}: {}\n           {}", words(commit), git.commits[head].subject)
+            }
             Action::ApplyOverlay(_)
             | Action::Deploy(_)
             | Action::Scale(_)
@@ -77,7 +80,6 @@ impl Transcript {
         self.tell(|| format!("turquoise  {}", subject()));
     }
 
-    /// A commit's own message: its subject, and what it says of revisions.
     pub(crate) fn failed(&mut self, action: &Action, why: &str) {
         self.tell(|| format!("refused    {}: {why}", short(action)));
     }

@@ -5,6 +5,7 @@
 //! duplicate keys, and are bounded in depth, size and alias expansion.
 
 mod emit;
+mod keys;
 mod node;
 mod reader;
 mod scalar;

@@ -102,6 +102,15 @@ fn columns(resource: &Resource) -> Vec<Column> {
             wide("Count"),
             ("Name", "string", true),
         ],
+        _ => columns_of_others(resource),
+    }
+}
+
+fn columns_of_others(resource: &Resource) -> Vec<Column> {
+    let wide = |name| (name, "string", true);
+    let plain = |name| (name, "string", false);
+    let number = |name| (name, "integer", false);
+    match resource.plural {
         "namespaces" => vec![NAME, plain("Status"), AGE],
         "nodes" => vec![
             NAME,
@@ -186,8 +195,16 @@ fn cells(resource: &Resource, object: &Value) -> Value {
         "services" => service(object, &age),
         "endpointslices" => slice(object, &age),
         "events" => event(object),
+        _ => cells_of_others(resource, object, &age),
+    }
+}
+
+fn cells_of_others(resource: &Resource, object: &Value, age: &str) -> Value {
+    let name = object::name(object);
+    let count = |pointer: &str| int(object, pointer).unwrap_or(0);
+    match resource.plural {
         "namespaces" => json!([name, text(object, "/status/phase"), age]),
-        "nodes" => node(object, &age),
+        "nodes" => node(object, age),
         "configmaps" => json!([name, entries(object).to_string(), age]),
         "secrets" => json!([name, text(object, "/type"), entries(object).to_string(), age]),
         "serviceaccounts" => json!([name, list(object, "/secrets").len().to_string(), age]),

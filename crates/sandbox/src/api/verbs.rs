@@ -215,7 +215,8 @@ fn patch(
     }
     world.store.transaction(|transaction| {
         let old = transaction.get(&key).ok_or_else(|| ApiError::not_found(resource, &key.name))?;
-        let mut new = patch.changed(door, &old)?;
+        let mut new = patch.changed(door, &events::shown(resource, &old))?;
+        events::to_stored(resource, &mut new);
         let warnings = decode::decode(door, &mut new, validation)?;
         check_unmoved(door, &key, &old, &new)?;
         let stored = world.replace(transaction, &key, &old, new, write)?;

@@ -141,7 +141,6 @@ pub(crate) fn write_status(
     newest: Option<&Set>,
     event: Option<String>,
 ) -> Option<Duration> {
-    let now = world.options.clock.now();
     let stamp = world.options.clock.seconds();
     let count = |set: &Value, field: &str| int(set, &format!("/status/{field}")).unwrap_or(0);
     let updated = newest.map_or(0, |(_, set)| count(set, "replicas"));
@@ -170,42 +169,18 @@ pub(crate) fn write_status(
     };
     set_condition(&mut conditions, "Available", (state, reason, message), &stamp, false);
 
-    let name = newest.map_or(key.name.as_str(), |(set, _)| set.name.as_str());
-    let is_complete = updated == wanted && total == wanted && available == wanted && newest.is_some();
-    let deadline = int(deployment, "/spec/progressDeadlineSeconds").unwrap_or(600);
-    let old = &deployment["status"];
-    let before = |field: &str| old[field].as_i64().unwrap_or(0);
-    let has_moved = updated > before("updatedReplicas")
-        || total - updated < before("replicas") - before("updatedReplicas")
-        || ready > before("readyReplicas")
-        || available > before("availableReplicas");
-    let was = condition(deployment, "Progressing").cloned().unwrap_or(Value::Null);
-    let mut wait = None;
-    if deadline < NO_DEADLINE_SECONDS {
-        let is_settled = was["reason"] == "NewReplicaSetAvailable" && total == updated && event.is_none();
-        let quiet = age_seconds(text(&was, "/lastUpdateTime"), now);
-        let timed_out = !was.is_null() && was["reason"] != "NewReplicaSetAvailable" && quiet >= deadline;
-        let mut tell = |state: &str, reason: &str, message: String, fresh: bool| {
-            set_condition(&mut conditions, "Progressing", (state, reason, &message), &stamp, fresh);
-        };
-        if deployment["spec"]["paused"] == true {
-            tell("Unknown", "DeploymentPaused", "Deployment is paused".to_owned(), false);
-        } else if is_settled {
-        } else if is_complete {
-            tell("True", "NewReplicaSetAvailable", format!("ReplicaSet {name:?} has successfully progressed."), true);
-        } else if let Some(event) = event {
-            tell("True", "NewReplicaSetCreated", event, true);
-        } else if was.is_null() || was["status"] == "Unknown" {
-            tell("True", "FoundNewReplicaSet", format!("Found new replica set {name:?}"), true);
-        } else if has_moved {
-            tell("True", "ReplicaSetUpdated", format!("ReplicaSet {name:?} is progressing."), true);
-        } else if timed_out {
-            tell("False", "ProgressDeadlineExceeded", format!("ReplicaSet {name:?} has timed out progressing."), false);
-        }
-        if !is_settled && !is_complete && !timed_out {
-            wait = Some(Duration::from_secs(u64::try_from((deadline - quiet).max(1)).unwrap_or(1)));
-        }
-    }
+    let before = |field: &str| int(&deployment["status"], &format!("/{field}")).unwrap_or(0);
+    let progress = Progress {
+        set: newest.map_or(key.name.as_str(), |(set, _)| set.name.as_str()),
+        created: event,
+        is_complete: updated == wanted && total == wanted && available == wanted && newest.is_some(),
+        only_new: total == updated,
+        has_moved: updated > before("updatedReplicas")
+            || total - updated < before("replicas") - before("updatedReplicas")
+            || ready > before("readyReplicas")
+            || available > before("availableReplicas"),
+    };
+    let wait = tell_progress(world, deployment, progress, &mut conditions);
     status["conditions"] = Value::from(conditions);
     world.edit(key, Write::by(MANAGER, "status"), |current| {
         let same = current["status"] == status;
@@ -213,6 +188,58 @@ pub(crate) fn write_status(
         !same
     });
     wait
+}
+
+/// How far a rollout has come since its status was last written.
+struct Progress<'a> {
+    /// The newest ReplicaSet's name.
+    set: &'a str,
+    /// The words about a ReplicaSet just created.
+    created: Option<String>,
+    is_complete: bool,
+    only_new: bool,
+    has_moved: bool,
+}
+
+/// Sets the condition `Progressing`; says when the deadline is to be looked at.
+fn tell_progress(
+    world: &World,
+    deployment: &Value,
+    progress: Progress<'_>,
+    conditions: &mut Vec<Value>,
+) -> Option<Duration> {
+    let deadline = int(deployment, "/spec/progressDeadlineSeconds").unwrap_or(600);
+    if deadline >= NO_DEADLINE_SECONDS {
+        return None;
+    }
+    let was = condition(deployment, "Progressing").cloned().unwrap_or(Value::Null);
+    let is_settled = was["reason"] == "NewReplicaSetAvailable" && progress.only_new && progress.created.is_none();
+    let quiet = age_seconds(text(&was, "/lastUpdateTime"), world.options.clock.now());
+    let timed_out = !was.is_null() && was["reason"] != "NewReplicaSetAvailable" && quiet >= deadline;
+    let name = progress.set;
+    let news = if deployment["spec"]["paused"] == true {
+        Some(("Unknown", "DeploymentPaused", "Deployment is paused".to_owned(), false))
+    } else if is_settled {
+        None
+    } else if progress.is_complete {
+        Some(("True", "NewReplicaSetAvailable", format!("ReplicaSet {name:?} has successfully progressed."), true))
+    } else if let Some(created) = progress.created {
+        Some(("True", "NewReplicaSetCreated", created, true))
+    } else if was.is_null() || was["status"] == "Unknown" {
+        Some(("True", "FoundNewReplicaSet", format!("Found new replica set {name:?}"), true))
+    } else if progress.has_moved {
+        Some(("True", "ReplicaSetUpdated", format!("ReplicaSet {name:?} is progressing."), true))
+    } else if timed_out {
+        Some(("False", "ProgressDeadlineExceeded", format!("ReplicaSet {name:?} has timed out progressing."), false))
+    } else {
+        None
+    };
+    if let Some((state, reason, message, fresh)) = news {
+        let now = world.options.clock.seconds();
+        set_condition(conditions, "Progressing", (state, reason, &message), &now, fresh);
+    }
+    let is_over = is_settled || progress.is_complete || timed_out;
+    (!is_over).then(|| Duration::from_secs(u64::try_from((deadline - quiet).max(1)).unwrap_or(1)))
 }
 
 /// Sets a condition; `fresh` renews its update time even where nothing else changed.

@@ -27,7 +27,6 @@ pub(crate) fn of(pod: &Value, states: &BTreeMap<String, ContainerState>, address
         }
         condition
     };
-    let has_started = states.values().any(|state| !matches!(state.run, Run::Waiting { .. }) || state.restarts > 0);
     let mut status = json!({
         "phase": phase,
         "conditions": [
@@ -40,16 +39,11 @@ pub(crate) fn of(pod: &Value, states: &BTreeMap<String, ContainerState>, address
         "hostIP": "127.0.0.1",
         "hostIPs": [{"ip": "127.0.0.1"}],
         "startTime": now,
+        "podIP": address,
+        "podIPs": [{"ip": address}],
         "qosClass": "BestEffort",
         "containerStatuses": statuses,
     });
-    if has_started
-        || object::map(pod, "/status").is_some_and(|status| status.contains_key("podIP"))
-        || !states.is_empty()
-    {
-        status["podIP"] = json!(address);
-        status["podIPs"] = json!([{"ip": address}]);
-    }
     let inits: Vec<_> = list(pod, "/spec/initContainers").iter().map(|spec| init_container(spec, now)).collect();
     if !inits.is_empty() {
         status["initContainerStatuses"] = json!(inits);

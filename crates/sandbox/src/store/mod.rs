@@ -14,9 +14,9 @@ pub(crate) use selector::{FieldSelector, LabelSelector};
 use crate::object;
 use crate::resources::{RESOURCES, Resource};
 
-/// Changes kept for watches that come back: a client that was away for longer lists again (410 Gone). Ten thousand changes of
-/// a few kilobytes, shared with the store, stay below some tens of megabytes in the worst case.
-const LOG_CHANGES_MAX: usize = 10_000;
+/// Changes kept for watches that come back: a client that was away for longer lists again (410 Gone). Each change holds one
+/// state of an object, some fifteen kilobytes of a Deployment, so this stays below sixty megabytes in the worst case.
+const LOG_CHANGES_MAX: usize = 4_000;
 
 /// Where an object lies.
 #[derive(Clone, Copy)]

@@ -230,7 +230,12 @@ pub(crate) struct Visitor {
 
 impl Visitor {
     pub(crate) async fn ask(&mut self, address: SocketAddr, path: &str, fresh: bool) -> Result<(u16, Value), String> {
-        if fresh || self.kept.as_ref().is_none_or(|kept| kept.is_closed()) {
+        // Ready a moment after the last answer's end; not at all if the server closed it meanwhile.
+        let usable = match self.kept.as_mut() {
+            Some(kept) if !fresh => kept.ready().await.is_ok(),
+            Some(_) | None => false,
+        };
+        if !usable {
             let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
             let io = hyper_util::rt::TokioIo::new(stream);
             let (sender, connection) =

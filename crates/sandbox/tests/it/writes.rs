@@ -203,3 +203,38 @@ async fn pods_are_evicted_and_scaled_by_subresources() {
     eventually("it is gone", || cluster.sandbox.get("pods", "default", &name).is_none()).await;
     cluster.ready("web", 2).await;
 }
+
+#[tokio::test]
+async fn events_have_two_names() {
+    use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+
+    let cluster = Cluster::start().await;
+    let made = cluster.ok(cluster.post(CONFIG_MAPS, &config_map("a", &json!({}))).await);
+    let about = k8s_openapi::api::core::v1::ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("ConfigMap".to_owned()),
+        name: Some("a".to_owned()),
+        namespace: Some("default".to_owned()),
+        uid: made["metadata"]["uid"].as_str().map(str::to_owned),
+        ..Default::default()
+    };
+    let recorder = Recorder::new(cluster.client.clone(), Reporter::from("turquoise"));
+    for _ in 0..2 {
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "Flipped".to_owned(),
+            note: Some("blue to green".to_owned()),
+            action: "Flip".to_owned(),
+            secondary: None,
+        };
+        recorder.publish(&event, &about).await.unwrap();
+    }
+    let (_, newer) = cluster.get("/apis/events.k8s.io/v1/namespaces/default/events").await;
+    let newer = &newer["items"][0];
+    assert_eq!((&newer["note"], &newer["regarding"]["name"]), (&json!("blue to green"), &json!("a")));
+    let (_, core) = cluster.get("/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3Da").await;
+    assert_eq!(core["items"].as_array().unwrap().len(), 1, "the second time counts the first one up");
+    let core = &core["items"][0];
+    assert_eq!((&core["message"], &core["reportingComponent"]), (&json!("blue to green"), &json!("turquoise")));
+    assert_eq!(core["series"]["count"], 2);
+}

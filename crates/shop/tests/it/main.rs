@@ -146,21 +146,25 @@ async fn crashes_end_with_last_words() {
 
 #[tokio::test]
 async fn a_stop_drains_without_losing_a_request() {
-    let mut running = Running::start(Settings::new(Tier::Backend, "1.0.0")).await;
-    let address = running.address;
-    let mut idle = connect(address).await.unwrap();
-    assert!(!ask_over(&mut idle, "/").await.unwrap().1, "kept alive while it runs");
-    let slow = tokio::spawn(async move { ask_over(&mut connect(address).await.unwrap(), "/slow?ms=1500").await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    running.stop();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(ask(&running, "/readyz").await.0, 503);
-    assert_eq!(ask(&running, "/").await.0, 200, "new connections are served while it drains");
-    let (status, closes, _) = ask_over(&mut idle, "/").await.unwrap();
-    assert_eq!((status, closes), (200, true), "kept ones are served a last time");
-    assert_eq!(slow.await.unwrap().unwrap().0, 200, "a long request is waited for");
-    assert_eq!(running.task.await.unwrap().code, 0);
-    assert!(connect(address).await.is_err());
+    // A frontend's clients must go elsewhere; a backend's are frontends that stop with it and still need it.
+    for (tier, asks_to_close) in [(Tier::Frontend, true), (Tier::Backend, false)] {
+        let mut running = Running::start(Settings::new(tier, "1.0.0")).await;
+        let address = running.address;
+        let mut idle = connect(address).await.unwrap();
+        assert!(!ask_over(&mut idle, "/healthz").await.unwrap().1, "kept alive while it runs");
+        let slow = tokio::spawn(async move { ask_over(&mut connect(address).await.unwrap(), "/slow?ms=1500").await });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.stop();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(ask(&running, "/readyz").await.0, 503);
+        assert_eq!(ask(&running, "/healthz").await.0, 200, "new connections are served while it drains");
+        let (status, closes, _) = ask_over(&mut idle, "/healthz").await.unwrap();
+        assert_eq!((status, closes), (200, asks_to_close), "kept ones are served on");
+        assert_eq!(slow.await.unwrap().unwrap().0, 200, "a long request is waited for");
+        drop(idle);
+        assert_eq!(running.task.await.unwrap().code, 0);
+        assert!(connect(address).await.is_err());
+    }
 }
 
 #[tokio::test]
