@@ -21,7 +21,7 @@ build: ## The binary, optimised: target/release/turquoise
 bench: ## Commit to live, and the daemon's memory, over 20 releases in the embedded cluster
 	@scripts/tools build
 	cargo build --release --package turquoise --package turquoise-bench --bins
-	target/release/bench-releases $(ARGS)
+	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-releases --turquoise $$built/turquoise $(ARGS)
 
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test
