@@ -20,8 +20,8 @@ build: ## The binary, optimised: target/release/turquoise
 
 bench: ## Commit to live, and the daemon's memory, over 20 releases in the embedded cluster
 	@scripts/tools build
-	cargo build --release --bin turquoise --example bench-releases
-	cargo run --release --quiet --example bench-releases
+	cargo build --release --package turquoise --package turquoise-bench --bins
+	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-releases --turquoise $$built/turquoise $(ARGS)
 
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test

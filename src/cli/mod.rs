@@ -122,7 +122,7 @@ fn run(args: RunArgs) -> ExitCode {
         grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
         cluster: args.cluster,
     };
-    in_runtime(async {
+    in_one_thread(async {
         match daemon::run(settings, signals::stop(), None).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(USAGE, &error),
@@ -130,9 +130,19 @@ fn run(args: RunArgs) -> ExitCode {
     })
 }
 
-/// Two threads do: the work waits for git and the API server, and each thread has a stack and an allocator's arena.
+/// Two threads do: pods, their clients and the API server of an embedded cluster mostly wait for each other.
 fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    drive(tokio::runtime::Builder::new_multi_thread().worker_threads(2), work)
+}
+
+/// One thread does for the daemon: it waits for git, which has threads of its own, and for the API server. Each further
+/// thread has an allocator's arena, which keeps what it once held (docs/adr/0008).
+fn in_one_thread(work: impl Future<Output = ExitCode>) -> ExitCode {
+    drive(&mut tokio::runtime::Builder::new_current_thread(), work)
+}
+
+fn drive(runtime: &mut tokio::runtime::Builder, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match runtime.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(work);
             // A blocking read of git that hangs must not keep the process.
