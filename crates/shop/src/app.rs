@@ -117,6 +117,7 @@ impl App {
         let (status, backend, errors) = match self.backend_version("/").await {
             Err(error) => (StatusCode::BAD_GATEWAY, Value::Null, vec![error]),
             Ok(backend) if backend != *version => {
+                self.backend.let_go();
                 let error = format!("backend is {backend}, frontend is {version}");
                 (StatusCode::INTERNAL_SERVER_ERROR, Value::from(backend), vec![error])
             }
@@ -212,7 +213,12 @@ impl App {
 
     fn same_version(&self, backend: &str) -> Result<(), String> {
         let version = &self.settings.version;
-        if backend == version { Ok(()) } else { Err(format!("backend is {backend}, frontend is {version}")) }
+        if backend == version {
+            return Ok(());
+        }
+        // A new frontend may have met an old backend that still drains: the next request finds another one.
+        self.backend.let_go();
+        Err(format!("backend is {backend}, frontend is {version}"))
     }
 
     async fn slow(&self, query: Option<&str>) -> (StatusCode, Value) {

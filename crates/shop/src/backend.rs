@@ -107,6 +107,13 @@ impl Backend {
         self.holds_on.store(true, Ordering::SeqCst);
     }
 
+    /// Closes the kept connections, unless they are held on to.
+    pub(crate) fn let_go(&self) {
+        if !self.holds_on.load(Ordering::SeqCst) {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     /// The version that the backend names at `path`, if it does so in time.
     pub(crate) async fn version(&self, path: &str, within: Duration) -> Result<String, BackendError> {
         match timeout(within, self.ask(path)).await {
