@@ -27,6 +27,10 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
         draft.act(Action::Commit(withdrawal));
         return draft.done(Phase::Settled);
     }
+    if let Some(released) = released_again(view, serving) {
+        draft.act(Action::Commit(released));
+        return draft.done(Phase::Settled);
+    }
     if let Some(recreate) = recreated(view, serving) {
         if let Action::Recreate { objects, .. } = &recreate {
             draft.alert(Alert::Missing { objects: objects.iter().map(|key| OneLine::new(&key.to_string())).collect() });
@@ -43,9 +47,7 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
         draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }
-    for colour in Colour::BOTH {
-        draft.act_all(resized(view, colour));
-    }
+    draft.act_all(resized(view, serving));
     for service in view.observed.live() {
         if !standing::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
             draft.wait(Waiting::Endpoints { service: service.name.clone(), colour: serving });
@@ -80,6 +82,14 @@ fn withdrawal(view: &View<'_>, serving: Colour) -> Option<Commit> {
     Some(commit::say(view, commit::empty(view, Some(serving), Topic::Withdraw), revision, Verdict::Withdrawn))
 }
 
+/// What serves by its pin and was withdrawn before is released: a person took the withdrawal back before traffic had
+/// moved away.
+fn released_again(view: &View<'_>, serving: Colour) -> Option<Commit> {
+    let pin = view.released_pin(serving).filter(|pin| view.newest(&pin.revision) == Some(Verdict::Withdrawn))?;
+    let empty = commit::empty(view, Some(serving), Topic::Pin { colour: serving });
+    Some(commit::say(view, empty, &pin.revision, Verdict::Released))
+}
+
 /// What is missing of the serving colour is created again from its pin (rule 7).
 fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
     let pin = view.pin(serving)?;
@@ -101,7 +111,7 @@ fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
 
 /// Sizes from HEAD are applied in place to each colour that is not scaled down: only where the manifest's number was
 /// changed since it was last applied, so that an autoscaler or a person's hand is left alone (rule 7).
-fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
+pub(super) fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
     let state = view.state(colour);
     if state.is_down() || state.record.is_none() {
         return None;

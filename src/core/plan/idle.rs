@@ -48,7 +48,10 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     }
     if !watched || view.observed.at < at {
         draft.wait(Waiting::Retire { colour: idle, at });
-        draft.wake(at);
+        // Past that time it is the watch that is waited for.
+        if view.observed.at < at {
+            draft.wake(at);
+        }
         return;
     }
     match replicas {

@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::standing::{self, Keep, Outcome, Via};
 use super::view::View;
-use super::{commit, idle, overlay};
+use super::{agreed, commit, idle, overlay};
 use crate::core::action::{Action, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
@@ -74,6 +74,7 @@ fn settled(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     let roles = [Role::Shared, Role::Routing, Role::Preview, Role::Live];
     draft.act_all(overlay::apply(view, from, &roles, serving, serving.other()));
     draft.act_all(overlay::point_previews(view, serving.other()));
+    draft.act_all(agreed::resized(view, serving.other()));
     idle::keep_house(view, &mut draft, serving.other());
     draft.done(Phase::Settled)
 }
@@ -95,7 +96,7 @@ fn reject(view: &View<'_>, mut draft: Draft, serving: Colour, reason: &OneLine) 
 fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: &CommitId) -> Plan {
     let colour = serving.other();
     let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
-    if view.pin(colour).is_some_and(verified) {
+    if view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified) {
         draft.wait(Waiting::Approval { colour, revision: revision.clone() });
     } else {
         let empty = commit::empty(view, Some(serving), Topic::AwaitApproval { colour });

@@ -262,7 +262,8 @@ pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via
         };
         let settled = view.service(&service).is_some_and(|service| holds_exactly(view, service, colour));
         if !settled {
-            return endpoints_wait(view, colour, service);
+            // The pods are ready: the Service is a moment behind them, and that is no fault of the candidate's.
+            return Standing::Wait(Waiting::Endpoints { service, colour }, None);
         }
         let key = check_key(view, check, colour, revision, (service, via));
         match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
@@ -311,18 +312,4 @@ pub(super) fn live_name(view: &View<'_>, preview: &str) -> String {
     let names: Vec<&str> = view.service_names(Role::Live).collect();
     let name = names.iter().find(|name| **name == stem).or_else(|| names.first()).copied();
     name.unwrap_or(preview).to_owned()
-}
-
-/// Endpoints that never settle are given up like pods that never become ready.
-fn endpoints_wait(view: &View<'_>, colour: Colour, service: String) -> Standing {
-    let started = view.record(colour).map_or(view.observed.at, |record| record.started_at);
-    let deadline = after(started, view.policy.readiness_deadline);
-    // A colour that was ready long ago has no running deadline: its endpoints are only a moment behind.
-    let fresh = view.record(colour).is_some_and(|record| !record.in_use);
-    if fresh && view.observed.at >= deadline {
-        return Standing::Failed(OneLine::new(&format!(
-            "Service `{service}` does not hold the ready pods of {colour}"
-        )));
-    }
-    Standing::Wait(Waiting::Endpoints { service, colour }, fresh.then_some(deadline))
 }
