@@ -26,11 +26,15 @@ use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
+use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
+
+/// Commits of an app that are searched for the newest verdict's time: it is among the newest, people's ones aside.
+const HISTORY_ENTRIES: usize = 50;
 
 /// Everything that a pass needs.
 #[derive(Clone)]
@@ -53,6 +57,8 @@ pub struct Reconciler {
     pub clock: fn() -> Timestamp,
     /// Says what would be done and writes nothing.
     pub dry_run: bool,
+    /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
+    pub known_verdict: Option<VerdictStatus>,
 }
 
 /// Why a pass ended early. Waiting is not an error.
@@ -89,6 +95,8 @@ pub struct View {
     pub observed: Observed,
     /// What follows.
     pub plan: Plan,
+    /// When the newest verdict was committed.
+    pub verdict_at: Option<Timestamp>,
     /// Which objects it is about.
     subject: Subject,
 }
@@ -176,9 +184,24 @@ impl Reconciler {
                 moved |= !matches!(action, Action::Check { .. });
             }
             if !moved || rounds >= ROUNDS_MAX {
-                return Ok(Found { head, at, view: Ok(Box::new(view)) });
+                let verdict_at = self.verdict_at(&view.desired).await?;
+                return Ok(Found { head, at, view: Ok(Box::new(View { verdict_at, ..view })) });
             }
         }
+    }
+
+    /// When the newest verdict was committed.
+    async fn verdict_at(&self, desired: &Desired) -> Result<Option<Timestamp>, PassError> {
+        let Some(newest) = desired.verdicts.entries().last().cloned() else { return Ok(None) };
+        if let Some(known) = &self.known_verdict
+            && known.revision == newest.revision
+            && known.verdict == newest.verdict
+            && known.at.is_some()
+        {
+            return Ok(known.at);
+        }
+        let history = self.git(|repo, app| repo.history(app, HISTORY_ENTRIES)).await?;
+        Ok(history.iter().find(|entry| entry.facts.contains(&newest)).map(|entry| entry.time))
     }
 
     /// HEAD as it is now. The app must still be what this pass was made for: a policy that changed is another app.
@@ -230,7 +253,7 @@ impl Reconciler {
             return Ok(Err(Blocked::OtherCluster { cluster: OneLine::new(named) }));
         }
         let plan = plan(&desired, &observed, policy);
-        Ok(Ok(View { desired, observed, plan, subject }))
+        Ok(Ok(View { desired, observed, plan, verdict_at: None, subject }))
     }
 
     fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {

@@ -231,6 +231,7 @@ impl Daemon {
 
     fn reconciler(&self, app: Arc<App>) -> Reconciler {
         Reconciler {
+            known_verdict: self.board.get(&app.name).and_then(|status| status.verdict),
             app,
             repo: Arc::clone(&self.repo),
             cluster: self.cluster.clone(),
@@ -326,6 +327,9 @@ impl Daemon {
             Ok(view) => {
                 let policy = app.policy.clone().unwrap_or_default();
                 status.set(&view.desired, &view.observed, &policy, &view.plan);
+                if let Some(verdict) = &mut status.verdict {
+                    verdict.at = view.verdict_at;
+                }
                 self.announcer.looked(app, view);
                 view.plan.wake
             }

@@ -138,6 +138,8 @@ fn a_live_service_broken_by_hand_is_put_back_whole() {
         r#"{"spec":{"selector":{"colour":"purple"}}}"#,
         r#"{"spec":{"ports":[{"name":"http","port":8080,"targetPort":9999}]}}"#,
     ] {
+        // A hand on the live Service during a watch is a failed watch.
+        stage.until("the watch is over", |app| app["phase"] == "settled");
         stage.kubectl(&["patch", "service", "shop", "--type=merge", "-p", patch]);
         stage.until(&format!("put back after {patch}"), |app| spec() == whole && stage.is_at_rest(app));
     }

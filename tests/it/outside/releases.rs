@@ -118,6 +118,7 @@ fn broken_candidates_are_rejected_and_traffic_never_moves() {
         let status = stage.until_verdict(&bump, "rejected");
         let reason = status["verdict"]["reason"].as_str().unwrap_or_default();
         assert!(reason.contains(words), "{version}: {reason}");
+        assert!(status["verdict"]["at"].is_string(), "{status:#}");
         stage.until("green is down", |app| app["colours"]["green"]["wanted"] == 0);
         assert_eq!(stage.verdicts(&bump, "rejected"), 1);
     }
