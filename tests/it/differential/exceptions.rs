@@ -1,5 +1,6 @@
 //! Where the planner differs from the model on purpose, as narrow as can be.
 
+use serde_json::Value;
 use turquoise::core::verdict::Verdict;
 
 use super::History;
@@ -45,5 +46,20 @@ fn approved_beside_newer(world: &World) -> bool {
         let approved = before.is_some_and(|entry| entry.verdict == Verdict::Verified);
         let newer = commits[index(&fact.revision)].tree.pair() != commit.tree.pair();
         commit.author == Author::Turquoise && !world.git.moved_selector(at) && approved && newer
+    })
+}
+
+/// Whether the ends differ by nothing but one `released` of ours about a revision whose verdict before it was `withdrawn`:
+/// the model leaves what serves withdrawn, and only raises an alert.
+pub(super) fn is_released_again(ours: &Value, theirs: &Value) -> bool {
+    let Some(log) = ours["log"].as_array() else { return false };
+    log.iter().enumerate().any(|(at, entry)| {
+        let before = log[..at].iter().rev().find(|earlier| earlier[0] == entry[0]);
+        let again = entry[1] == "released" && before.is_some_and(|earlier| earlier[1] == "withdrawn");
+        let mut without = ours.clone();
+        if let Some(log) = without["log"].as_array_mut() {
+            log.remove(at);
+        }
+        again && without == *theirs
     })
 }
