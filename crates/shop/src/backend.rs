@@ -147,8 +147,10 @@ impl Backend {
         let status = response.status();
         let closes = response.headers().get(CONNECTION).is_some_and(|value| value.as_bytes() == b"close");
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(connection_error)?;
+        // A backend that answers no is one to go from, unless it is the last of its version that can be had.
+        let stays = status == StatusCode::OK || self.holds_on.load(Ordering::SeqCst);
         // It is ready a moment after the body's end; one that was closed instead is not kept.
-        if !closes && connection.ready().await.is_ok() {
+        if stays && !closes && connection.ready().await.is_ok() {
             self.put_idle(connection);
         }
         if status != StatusCode::OK {
