@@ -93,7 +93,7 @@ impl Cluster {
                     Vec::new()
                 }
                 // Asked again at the next look.
-                Err(_unreachable) => continue,
+                Err(ClusterError::Config(_) | ClusterError::Conflict(_) | ClusterError::Unreachable { .. }) => continue,
             };
             let answer = Answer { revision: revision.clone(), face: face.clone(), drift };
             let mut answers = self.answers.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,7 +170,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 
