@@ -28,7 +28,7 @@ use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
-use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
+use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -234,14 +234,15 @@ impl Reconciler {
         let subject = self.subject(&shape, &live);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = self.checks.states(&self.app.name);
-        let carried: Vec<Carried> = observed
+        let carried = observed
             .colours
             .iter()
             .filter_map(|(_, state)| state.record.as_ref())
             .map(|record| Carried { revision: record.revision.clone(), deployed_at: record.deployed_at.clone() })
             .collect();
+        let seen = Seen { carried, flipped_under: observed.flip().map(|flip| flip.head.clone()) };
         let commit = head.clone();
-        let desired = match self.git(move |repo, app| repo.look(app, &commit, &carried)).await? {
+        let desired = match self.git(move |repo, app| repo.look(app, &commit, &seen)).await? {
             Ok(desired) => desired,
             Err(blocked) => return Ok(Err(blocked)),
         };
