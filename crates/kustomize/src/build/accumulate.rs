@@ -60,7 +60,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let resources = self.finish(&frame, accumulated)?;
         let objects = resources
             .into_iter()
-            .map(|resource| Object { value: serde_json::Value::Object(resource.object), origin: resource.origin })
+            .map(|resource| Object { value: crate::value::Value::Object(resource.object), origin: resource.origin })
             .collect();
         Ok(Output { objects, warnings: std::mem::take(&mut self.warnings) })
     }

@@ -1,6 +1,6 @@
 //! Reads files of resources.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use crate::error::{Position, Problem};
 use crate::patch::apply::origin;
@@ -63,7 +63,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// An object needs a kind and a name; lists need a kind.
-fn check(value: Value) -> Result<Map<String, Value>, String> {
+fn check(value: Value) -> Result<Map, String> {
     let Value::Object(object) = value else {
         return Err("a resource must be a map with `apiVersion`, `kind` and `metadata`".into());
     };

@@ -11,6 +11,7 @@ use crate::kustomization::parts;
 use crate::resource::Gvk;
 use crate::schema::CustomSchema;
 use crate::tree::FileTree;
+use crate::value::Text;
 use crate::yaml;
 
 /// The one version of the built-in schema.
@@ -130,9 +131,9 @@ fn name_reference(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> NameRefere
     let mut reference = NameReference { target: Gvk::default(), referrers: Vec::new() };
     let known = ["group", "version", "kind", "fieldSpecs"];
     cursor.fields("`nameReference`", &known, problems, |name, c, p| match name {
-        "group" => reference.target.group = c.string(name, p),
-        "version" => reference.target.version = c.string(name, p),
-        "kind" => reference.target.kind = c.string(name, p),
+        "group" => reference.target.group = c.text(name, p),
+        "version" => reference.target.version = c.text(name, p),
+        "kind" => reference.target.kind = c.text(name, p),
         _ => reference.referrers = parts::field_specs(c, name, p),
     });
     reference
@@ -156,9 +157,9 @@ fn definitions(text: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-type Map = serde_json::Map<String, serde_json::Value>;
+type Map = crate::value::Map;
 
-fn properties(definition: &serde_json::Value) -> Option<&Map> {
+fn properties(definition: &crate::value::Value) -> Option<&Map> {
     definition.get("Schema").or_else(|| definition.get("schema"))?.get("properties")?.as_object()
 }
 
@@ -172,7 +173,7 @@ fn add_definition(
 ) -> Result<(), String> {
     let Some(properties) = all.get(name).and_then(properties).filter(|_| depth < REFERENCES_MAX) else { return Ok(()) };
     for (field, property) in properties {
-        let text = |extension: &str| property.get(extension).and_then(serde_json::Value::as_str);
+        let text = |extension: &str| property.get(extension).and_then(crate::value::Value::as_str);
         let mut here = path.to_vec();
         here.push(field);
         let spec = |path: &[&str]| FieldSpec { gvk: gvk.clone(), path: path.join("/"), create: false };
@@ -188,7 +189,7 @@ fn add_definition(
         {
             let mut named = here.clone();
             named.push(text("x-kubernetes-object-ref-name-key").unwrap_or("name"));
-            let target = Gvk { group: String::new(), version: version.into(), kind: kind.into() };
+            let target = Gvk { group: Text::default(), version: version.into(), kind: kind.into() };
             config.add_name_reference(&NameReference { target, referrers: vec![spec(&named)] })?;
         }
         if let Some(reference) = text("$ref") {

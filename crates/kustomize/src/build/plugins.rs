@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::accumulate::absorb;
 use super::origin::{Configured, ORIGIN_KEY};
@@ -108,10 +108,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &mut problems);
         first(problems)?;
         if generator.name.is_empty() {
-            generator.name = config.name();
+            generator.name = config.name().to_string();
         }
         if generator.namespace.is_empty() {
-            generator.namespace = config.namespace();
+            generator.namespace = config.namespace().to_string();
         }
         let options = generator.options.clone().unwrap_or_default();
         let directory = frame.directory.as_str();
@@ -202,8 +202,8 @@ fn configured(config: &Resource) -> Configured {
         path: origin.strip_prefix("path: ").unwrap_or("").trim_end().to_string(),
         api_version: config.api_version().into(),
         kind: config.kind().into(),
-        name: config.name(),
-        namespace: config.namespace(),
+        name: config.name().to_string(),
+        namespace: config.namespace().to_string(),
     }
 }
 
@@ -235,7 +235,7 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
         }
     };
     let transformer = Namespace {
-        namespace: config.namespace(),
+        namespace: config.namespace().to_string(),
         fields: settings.fields.clone(),
         unset_only: settings.unset_only,
         subjects,
@@ -245,18 +245,21 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
 
 /// A service account that stands for one of a cloud.
 fn iam_policy(value: &Value, config: &Resource) -> Result<Resource, Problem> {
-    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_string();
-    if text("/cloud") != "gke" {
-        return Err(format!("the cloud `{}` is not supported; `gke` is", text("/cloud")).into());
+    let text = |path: &[&str]| value.at(path).and_then(Value::as_str).unwrap_or("").to_string();
+    if text(&["cloud"]) != "gke" {
+        return Err(format!("the cloud `{}` is not supported; `gke` is", text(&["cloud"])).into());
     }
-    let account =
-        format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
-    let mut object = serde_json::Map::new();
-    object.insert("apiVersion".into(), "v1".into());
-    object.insert("kind".into(), "ServiceAccount".into());
+    let account = format!(
+        "{}@{}.iam.gserviceaccount.com",
+        text(&["serviceAccount", "name"]),
+        text(&["serviceAccount", "projectId"])
+    );
+    let mut object = crate::value::Map::new();
+    object.insert("apiVersion", "v1".into());
+    object.insert("kind", "ServiceAccount".into());
     let mut made = Resource::new(object, Origin { path: config.origin.path.clone(), line: config.origin.line });
-    made.set_name(&text("/kubernetesService/name"));
-    made.set_namespace(&text("/kubernetesService/namespace"));
+    made.set_name(&text(&["kubernetesService", "name"]));
+    made.set_namespace(&text(&["kubernetesService", "namespace"]));
     super::origin::set_annotation(&mut made, "iam.gke.io/gcp-service-account", account);
     Ok(made)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use super::{json6902, strategic, target::Target};
 use crate::build::manifests;
@@ -117,7 +117,7 @@ pub(crate) fn apply_to_target(
                     return Err("a patch with a `target` must hold one document only".into());
                 };
                 let mut patch = patch.object.clone();
-                patch.insert("apiVersion".into(), resource.api_version().into());
+                patch.insert("apiVersion", resource.api_version().into());
                 merge_one(resource, &patch, allowed, custom)?;
             }
         }
@@ -143,7 +143,7 @@ pub(crate) fn apply_json(resource: &mut Resource, operations: &[json6902::Operat
 /// Kind, name and namespace stay unless the patch may change them.
 pub(crate) fn merge_one(
     resource: &mut Resource,
-    patch: &Map<String, Value>,
+    patch: &Map,
     allowed: Allowed,
     custom: Option<&CustomSchema>,
 ) -> Result<(), String> {
@@ -166,10 +166,10 @@ pub(crate) fn merge_one(
     let Some(object) = merged.filter(|object| !object.is_empty()) else { return Ok(()) };
     resource.object = object;
     if !allowed.kind_change {
-        resource.object.insert("kind".into(), kind.into());
+        resource.object.insert("kind", kind.into());
     }
     if let (false, Some(name)) = (allowed.name_change, name) {
-        resource.edit_metadata(|metadata| metadata.insert("name".into(), name));
+        resource.edit_metadata(|metadata| metadata.insert("name", name));
     }
     resource.set_namespace(&namespace);
     Ok(())

@@ -1,7 +1,7 @@
 //! JSON patches in the dialect of the original: `replace` makes what is missing, index -1 appends, and the first segment of
 //! a path without a leading slash is lost.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use crate::limits::{DEPTH_MAX, PATCH_COPY_NODES_MAX};
 use crate::yaml::{self, number_from_f64, value_depth};
@@ -9,17 +9,18 @@ use crate::yaml::{self, number_from_f64, value_depth};
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Operation {
-    op: String,
-    path: Option<String>,
-    from: Option<String>,
+    op: Text,
+    path: Option<Text>,
+    from: Option<Text>,
     value: Option<Value>,
 }
 
 /// Reads a patch: JSON if it begins with `[`, YAML 1.1 otherwise.
 pub(crate) fn parse(text: &str) -> Result<Vec<Operation>, String> {
     let value = if text.starts_with('[') {
-        let mut value = serde_json::from_str(text)
+        let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| format!("a patch that begins with `[` must be JSON: {error}"))?;
+        let mut value = Value::from(value);
         settle_numbers(&mut value);
         value
     } else {
@@ -59,7 +60,7 @@ fn settle_numbers(value: &mut Value) {
 }
 
 /// Applies the operations in order.
-pub(crate) fn apply(object: Map<String, Value>, operations: &[Operation]) -> Result<Map<String, Value>, String> {
+pub(crate) fn apply(object: Map, operations: &[Operation]) -> Result<Map, String> {
     let mut root = Value::Object(object);
     let mut copied = 0;
     for operation in operations {
@@ -227,7 +228,7 @@ fn remove((container, key): Place<'_>) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::value::json;
 
     fn check(object: Value, patch: Value, expected: Option<Value>) {
         let operations = parse(&patch.to_string()).expect("a patch");
@@ -269,6 +270,6 @@ mod tests {
     #[test]
     fn copies_cannot_grow_without_bound() {
         let double = |i: usize| json!({"op": "copy", "from": "/a", "path": format!("/a/{i}")});
-        check(json!({"a": {}}), (0..60).map(double).collect(), None);
+        check(json!({"a": {}}), Value::Array((0..60).map(double).collect()), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
@@ -43,7 +43,7 @@ pub(crate) fn add_affix(resources: &mut [Resource], affix: Affix<'_>, specs: &[F
             }
             apply_to(resource, spec, Make::Scalar, &mut |value| {
                 let text = text_of(value).ok_or("a name is no scalar")?;
-                *value = Value::String(match affix {
+                *value = Value::from(match affix {
                     Affix::Prefix(prefix) => format!("{prefix}{text}"),
                     Affix::Suffix(suffix) => format!("{text}{suffix}"),
                 });
@@ -73,7 +73,7 @@ pub(crate) fn set_entries(
                     return Ok(());
                 }
                 let map = value.as_object_mut().ok_or("labels and annotations can only be set in a map")?;
-                map.extend(entries.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))));
+                map.extend(entries.iter().map(|(key, value)| (key.into(), value.as_str().into())));
                 Ok(())
             })?;
         }

@@ -10,7 +10,7 @@ mod node;
 mod reader;
 mod scalar;
 
-use serde_json::Value;
+use crate::value::Value;
 
 pub use node::{Entry, Node, NodeKind, Span};
 pub use scalar::Dialect;
@@ -22,14 +22,20 @@ pub(crate) use scalar::{number_from_f64, plain, text_of};
 /// One document of a file.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The value, as JSON.
-    pub value: Value,
+    pub(crate) value: Value,
     /// The line on which the document's content begins, from 1.
     pub line: usize,
     /// Where each part of the value stands in the text; only when asked for.
     pub node: Option<Node>,
     /// Keys that are given again later: empty but for [`last_wins`], where they do not count.
     pub repeated: Vec<(String, crate::Position)>,
+}
+
+impl Document {
+    /// The value, as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.value.to_json()
+    }
 }
 
 /// Why a text could not be read.
@@ -49,8 +55,8 @@ pub struct YamlError {
 /// ```
 /// let documents = turquoise_kustomize::yaml::resources("a: yes\n---\n# nothing\n---\nb: 0644\n")?;
 /// assert_eq!(documents.len(), 2);
-/// assert_eq!(documents[0].value["a"], "yes");
-/// assert_eq!(documents[1].value["b"], 420);
+/// assert_eq!(documents[0].to_json()["a"], "yes");
+/// assert_eq!(documents[1].to_json()["b"], 420);
 /// assert_eq!(documents[1].line, 5);
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
@@ -62,8 +68,8 @@ pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
 ///
 /// ```
 /// let documents = turquoise_kustomize::yaml::strict("a: yes\nb: 2020-01-01\n")?;
-/// assert_eq!(documents[0].value["a"], true);
-/// assert_eq!(documents[0].value["b"], "2020-01-01");
+/// assert_eq!(documents[0].to_json()["a"], true);
+/// assert_eq!(documents[0].to_json()["b"], "2020-01-01");
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
@@ -94,8 +100,8 @@ pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
 /// let text = turquoise_kustomize::yaml::to_string(&json!({"a10": "yes", "a2": [1, "x"]}));
 /// assert_eq!(text, "a2:\n- 1\n- x\na10: \"yes\"\n");
 /// ```
-pub fn to_string(value: &Value) -> String {
+pub fn to_string(value: &serde_json::Value) -> String {
     let mut out = String::new();
-    emit::append_document(&mut out, value);
+    emit::append_document(&mut out, &value.clone().into());
     out
 }

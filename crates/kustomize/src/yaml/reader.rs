@@ -1,11 +1,11 @@
 //! From parser events to values, with the bounds kept while building.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use crate::value::{Map, Text, Value, push_tight};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, Tag};
-use serde_json::{Map, Value};
 
 use super::node::{Entry, Node, NodeKind, Span};
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
@@ -215,7 +215,7 @@ impl<'i> Reader<'i> {
                         break;
                     }
                     let (value, node) = self.value(event, item_span, depth + 1)?;
-                    items.push(value);
+                    push_tight(&mut items, value);
                     nodes.extend(node);
                 }
                 let value = Value::Array(items);
@@ -238,8 +238,8 @@ impl<'i> Reader<'i> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Map<String, Value>, Vec<Entry>), YamlError> {
-        let mut map = Map::new();
+    fn mapping(&mut self, depth: usize) -> Result<(Map, Vec<Entry>), YamlError> {
+        let mut map = MapBuilder::default();
         let mut entries = Vec::new();
         let mut merged: Option<Value> = None;
         loop {
@@ -270,28 +270,28 @@ impl<'i> Reader<'i> {
                 if self.on_repeated == Repeated::Refuse {
                     return Err(self.error(&key_span, format!("mapping key `{key}` already defined")));
                 }
-                entries.retain(|entry: &Entry| entry.key != key);
-                self.repeated.push((key.clone(), self.span(&key_span).position));
+                self.repeated.push((key.to_string(), self.span(&key_span).position));
             }
             if let Some(node) = node {
-                entries.push(Entry { key: key.clone(), key_span: self.span(&key_span), value: node });
+                entries.push(Entry { key: key.to_string(), key_span: self.span(&key_span), value: node });
             }
-            map.insert(key, value);
+            map.push(key, value);
         }
+        let mut map = map.finish();
         if let Some(merged) = merged {
-            merge_into(&mut map, merged);
+            map = merge_into(map, merged);
         }
         Ok((map, entries))
     }
 
     /// A key as JSON has it: manifests may have other scalars than strings as keys only in their outermost map.
-    fn key(&self, key: Value, depth: usize, span: &ParserSpan) -> Result<String, YamlError> {
+    fn key(&self, key: Value, depth: usize, span: &ParserSpan) -> Result<Text, YamlError> {
         match (key, self.dialect) {
             (Value::String(key), _) => Ok(key),
-            (Value::Number(key), Dialect::Strict) => Ok(key.to_string()),
-            (Value::Bool(key), Dialect::Strict) => Ok(key.to_string()),
-            (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string()),
-            (Value::Bool(key), Dialect::Resources) if depth == 0 => Ok(key.to_string()),
+            (Value::Number(key), Dialect::Strict) => Ok(key.to_string().into()),
+            (Value::Bool(key), Dialect::Strict) => Ok(key.to_string().into()),
+            (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
+            (Value::Bool(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
             (Value::Null | Value::Bool(_) | Value::Number(_), _) => {
                 Err(self.error(span, "the key is no string; put it in quotes"))
             }
@@ -300,7 +300,7 @@ impl<'i> Reader<'i> {
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &ParserSpan) -> Result<Value, YamlError> {
-        let string = || Value::String(text.to_string());
+        let string = || Value::from(text);
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
@@ -318,12 +318,12 @@ impl<'i> Reader<'i> {
             ("binary", _) => {
                 let bytes: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
                 let decoded = STANDARD.decode(bytes).map_err(|_| self.error(span, "`!!binary` is not base64"))?;
-                Ok(Value::String(String::from_utf8_lossy(&decoded).into_owned()))
+                Ok(String::from_utf8_lossy(&decoded).into_owned().into())
             }
             ("int" | "float", Resolved::Number(n)) => Ok(Value::Number(n)),
             ("bool", Resolved::Bool(b)) => Ok(Value::Bool(b)),
             ("null", Resolved::Null) => Ok(Value::Null),
-            ("timestamp", _) => Ok(timestamp(text).map_or_else(string, Value::String)),
+            ("timestamp", _) => Ok(timestamp(text).map_or_else(string, Value::from)),
             ("int" | "float" | "bool" | "null", _) => {
                 Err(self.error(span, format!("`{text}` cannot be read as `!!{}`", tag.suffix())))
             }
@@ -336,11 +336,11 @@ impl<'i> Reader<'i> {
             Resolved::Null => Value::Null,
             Resolved::Bool(b) => Value::Bool(b),
             Resolved::Number(n) => Value::Number(n),
-            Resolved::Timestamp(printed) => Value::String(printed),
+            Resolved::Timestamp(printed) => printed.into(),
             Resolved::NotFinite => {
                 return Err(self.error(span, format!("`{text}` is no number that JSON knows; put it in quotes")));
             }
-            Resolved::String => Value::String(text.to_string()),
+            Resolved::String => text.into(),
         })
     }
 }
@@ -354,15 +354,44 @@ fn is_mergeable(value: &Value) -> bool {
 }
 
 /// Adds what `<<` names: the map's own keys win, then earlier maps over later ones.
-fn merge_into(map: &mut Map<String, Value>, merged: Value) {
+fn merge_into(map: Map, merged: Value) -> Map {
     match merged {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                map.entry(key).or_insert(value);
-            }
+        // Of a key that is there twice the last one counts.
+        Value::Object(fields) => fields.into_iter().chain(map).collect(),
+        Value::Array(items) => items.into_iter().fold(map, merge_into),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
+    }
+}
+
+/// A map while it is read.
+#[derive(Default)]
+struct MapBuilder {
+    entries: Vec<(Text, Value)>,
+    /// The keys, once there are many.
+    keys: HashSet<Text>,
+}
+
+impl MapBuilder {
+    /// So many keys are compared one by one.
+    const FEW: usize = 24;
+
+    fn contains_key(&self, key: &str) -> bool {
+        if self.keys.is_empty() { self.entries.iter().any(|(known, _)| known == key) } else { self.keys.contains(key) }
+    }
+
+    fn push(&mut self, key: Text, value: Value) {
+        if self.entries.len() == Self::FEW {
+            self.keys = self.entries.iter().map(|(key, _)| key.clone()).collect();
         }
-        Value::Array(items) => items.into_iter().for_each(|item| merge_into(map, item)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        if !self.keys.is_empty() {
+            self.keys.insert(key.clone());
+        }
+        push_tight(&mut self.entries, (key, value));
+    }
+
+    /// Of a key that was pushed twice the last one counts.
+    fn finish(self) -> Map {
+        Map::from_entries(self.entries)
     }
 }
 
