@@ -83,11 +83,24 @@ pub struct Origin {
     pub line: usize,
 }
 
+/// The same while the build holds it: thousands of objects share one path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    pub(crate) path: Text,
+    pub(crate) line: usize,
+}
+
+impl From<Source> for Origin {
+    fn from(source: Source) -> Self {
+        Self { path: source.path.to_string(), line: source.line }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resource {
     /// The object; empty once a patch deleted it.
     pub(crate) object: Map,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Source,
     pub(crate) previous: Vec<PreviousId>,
     pub(crate) prefixes: Vec<Text>,
     pub(crate) suffixes: Vec<Text>,
@@ -98,7 +111,7 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    pub(crate) fn new(object: Map, origin: Origin) -> Self {
+    pub(crate) fn new(object: Map, origin: Source) -> Self {
         Self { object, origin, ..Self::default() }
     }
 

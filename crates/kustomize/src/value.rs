@@ -27,6 +27,9 @@ pub(crate) struct Map {
     entries: Vec<(Text, Value)>,
 }
 
+/// In maps of so few entries looking at each is faster than halving.
+const LINEAR_MAX: usize = 12;
+
 /// Adds to a list that will be kept: it grows by a quarter, not to the double, since thousands of half empty lists add up.
 pub(crate) fn push_tight<T>(list: &mut Vec<T>, item: T) {
     const GROWTH_MIN: usize = 2;
@@ -58,18 +61,6 @@ impl Map {
     }
 
     fn find(&self, key: &str) -> Result<usize, usize> {
-        /// Below this many entries looking at each is faster than halving.
-        const LINEAR_MAX: usize = 8;
-        if self.entries.len() <= LINEAR_MAX {
-            for (i, (known, _)) in self.entries.iter().enumerate() {
-                match known.as_str().cmp(key) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Equal => return Ok(i),
-                    std::cmp::Ordering::Greater => return Err(i),
-                }
-            }
-            return Err(self.entries.len());
-        }
         self.entries.binary_search_by(|(known, _)| known.as_str().cmp(key))
     }
 
@@ -81,16 +72,24 @@ impl Map {
         self.entries.is_empty()
     }
 
+    /// Where a key is. Asked most of all: among few keys most differ in their length already.
+    fn position(&self, key: &str) -> Option<usize> {
+        if self.entries.len() <= LINEAR_MAX {
+            return self.entries.iter().position(|(known, _)| known.len() == key.len() && known.as_str() == key);
+        }
+        self.find(key).ok()
+    }
+
     pub(crate) fn contains_key(&self, key: &str) -> bool {
-        self.find(key).is_ok()
+        self.position(key).is_some()
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
-        self.entries.get(self.find(key).ok()?).map(|(_, value)| value)
+        self.entries.get(self.position(key)?).map(|(_, value)| value)
     }
 
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
-        let at = self.find(key).ok()?;
+        let at = self.position(key)?;
         self.entries.get_mut(at).map(|(_, value)| value)
     }
 
@@ -107,7 +106,7 @@ impl Map {
     }
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Value> {
-        let at = self.find(key).ok()?;
+        let at = self.position(key)?;
         Some(self.entries.remove(at).1)
     }
 

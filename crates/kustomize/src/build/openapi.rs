@@ -12,7 +12,7 @@ use crate::resource::Gvk;
 use crate::schema::CustomSchema;
 use crate::tree::FileTree;
 use crate::value::Text;
-use crate::yaml;
+use crate::yaml::{self, Budget};
 
 /// The one version of the built-in schema.
 const BUILTIN_VERSION: &str = "v1.21.2";
@@ -47,7 +47,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if !openapi.version.is_empty() {
             return Err("`openapi` has both a path and a version; keep one".into());
         }
-        let documents = yaml::strict(&text).map_err(|error| {
+        let documents = yaml::strict_within(&text, &self.budget).map_err(|error| {
             Problem::at(
                 &path,
                 Position { line: error.line, column: error.column },
@@ -69,7 +69,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
-            let config = configuration(&path, &text).map_err(|problems| {
+            let config = configuration(&path, &text, &self.budget).map_err(|problems| {
                 problems.into_iter().map(|p| self.error(p, &path, Position::default())).collect::<Vec<_>>()
             })?;
             accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
@@ -78,7 +78,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
-            let config = definitions(&text).map_err(|reason| self.fail(reason, &path, Position::default()))?;
+            let config =
+                definitions(&text, &self.budget).map_err(|reason| self.fail(reason, &path, Position::default()))?;
             accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
         }
         Ok(())
@@ -86,8 +87,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 }
 
 /// A file of field specifications. Fields that are not known are left alone, as the original does.
-fn configuration(path: &str, text: &str) -> Result<Config, Vec<Problem>> {
-    let documents = yaml::strict(text).map_err(|error| {
+fn configuration(path: &str, text: &str, budget: &Budget) -> Result<Config, Vec<Problem>> {
+    let documents = yaml::strict_within(text, budget).map_err(|error| {
         vec![Problem::at(
             path,
             Position { line: error.line, column: error.column },
@@ -140,8 +141,8 @@ fn name_reference(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> NameRefere
 }
 
 /// A file of OpenAPI definitions: extensions in them mark fields with labels, annotations and names.
-fn definitions(text: &str) -> Result<Config, String> {
-    let documents = yaml::strict(text).map_err(|error| format!("broken YAML: {error}"))?;
+fn definitions(text: &str, budget: &Budget) -> Result<Config, String> {
+    let documents = yaml::strict_within(text, budget).map_err(|error| format!("broken YAML: {error}"))?;
     let document = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
     let map = document.as_object().ok_or("a file of definitions must be a map")?;
     let mut config = Config::default();

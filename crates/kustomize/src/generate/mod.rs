@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::kustomization::{Generator, GeneratorOptions};
-use crate::resource::{Origin, Resource};
+use crate::resource::{Resource, Source};
 
 /// Base64 is broken into lines of this length, when it is longer.
 const BASE64_LINE: usize = 70;
@@ -26,7 +26,7 @@ pub(crate) fn generate(
     kind: GeneratedKind,
     generator: &Generator,
     options: &GeneratorOptions,
-    origin: Origin,
+    origin: Source,
     load: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Resource, String> {
     if generator.name.is_empty() {

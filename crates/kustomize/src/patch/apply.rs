@@ -6,9 +6,10 @@ use crate::value::{Map, Value};
 
 use super::{json6902, strategic, target::Target};
 use crate::build::manifests;
-use crate::resource::{Id, Origin, Resource};
+use crate::resource::{Id, Resource};
 use crate::schema::{self, CustomSchema};
 use crate::transform::describe;
+use crate::yaml::Budget;
 
 /// A patch that was read.
 pub(crate) enum Patch {
@@ -24,14 +25,14 @@ pub(crate) struct Allowed {
 }
 
 /// Reads a patch of either kind.
-pub(crate) fn read(text: &str, origin: &str) -> Result<Patch, String> {
+pub(crate) fn read(text: &str, origin: &str, budget: &Budget) -> Result<Patch, String> {
     // Objects are no lists of operations, so at most one of the two readings succeeds.
-    let strategic = match manifests::read(text, origin) {
+    let strategic = match manifests::read(text, origin, budget) {
         Ok(patches) if patches.is_empty() => return Err("the patch is empty".into()),
         Ok(patches) => return Ok(Patch::Strategic(patches)),
         Err(problem) => problem,
     };
-    match json6902::parse(text) {
+    match json6902::parse(text, budget) {
         Ok(operations) => Ok(Patch::Json(operations)),
         Err(json) => Err(format!("neither a strategic merge patch ({}) nor a JSON patch ({json})", strategic.message)),
     }
@@ -105,12 +106,18 @@ pub(crate) fn apply_to_target(
     target: &Target,
     allowed: Allowed,
     custom: Option<&CustomSchema>,
+    budget: &Budget,
 ) -> Result<(), String> {
+    let cost = match patch {
+        Patch::Strategic(patches) => patches.iter().flat_map(|patch| patch.object.values()).map(json6902::nodes).sum(),
+        Patch::Json(_) => 0,
+    };
     for resource in resources.iter_mut().filter(|resource| !resource.is_deleted() && target.matches(resource)) {
+        budget.add(cost)?;
         match patch {
             Patch::Json(operations) => {
                 resource.store_previous_id();
-                apply_json(resource, operations)?;
+                apply_json(resource, operations, budget)?;
             }
             Patch::Strategic(patches) => {
                 let [patch] = patches.as_slice() else {
@@ -125,10 +132,14 @@ pub(crate) fn apply_to_target(
     Ok(())
 }
 
-pub(crate) fn apply_json(resource: &mut Resource, operations: &[json6902::Operation]) -> Result<(), String> {
+pub(crate) fn apply_json(
+    resource: &mut Resource,
+    operations: &[json6902::Operation],
+    budget: &Budget,
+) -> Result<(), String> {
     let object = std::mem::take(&mut resource.object);
     let before = object.clone();
-    match json6902::apply(object, operations) {
+    match json6902::apply(object, operations, budget) {
         Ok(object) => {
             resource.object = object;
             Ok(())
@@ -173,9 +184,4 @@ pub(crate) fn merge_one(
     }
     resource.set_namespace(&namespace);
     Ok(())
-}
-
-/// The origin of a patch, for messages.
-pub(crate) fn origin(path: &str, line: usize) -> Origin {
-    Origin { path: path.into(), line }
 }

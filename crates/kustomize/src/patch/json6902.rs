@@ -4,7 +4,7 @@
 use crate::value::{Map, Text, Value};
 
 use crate::limits::{DEPTH_MAX, PATCH_COPY_NODES_MAX};
-use crate::yaml::{self, number_from_f64, value_depth};
+use crate::yaml::{self, Budget, number_from_f64, value_depth};
 
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub(crate) struct Operation {
 }
 
 /// Reads a patch: JSON if it begins with `[`, YAML 1.1 otherwise.
-pub(crate) fn parse(text: &str) -> Result<Vec<Operation>, String> {
+pub(crate) fn parse(text: &str, budget: &Budget) -> Result<Vec<Operation>, String> {
     let value = if text.starts_with('[') {
         let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| format!("a patch that begins with `[` must be JSON: {error}"))?;
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Operation>, String> {
         settle_numbers(&mut value);
         value
     } else {
-        let documents = yaml::strict(text).map_err(|error| error.to_string())?;
+        let documents = yaml::strict_within(text, budget).map_err(|error| error.to_string())?;
         documents.into_iter().next().map_or(Value::Null, |document| document.value)
     };
     let Value::Array(items) = value else { return Err("a JSON patch is a list of operations".into()) };
@@ -60,12 +60,12 @@ fn settle_numbers(value: &mut Value) {
 }
 
 /// Applies the operations in order.
-pub(crate) fn apply(object: Map, operations: &[Operation]) -> Result<Map, String> {
+pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> Result<Map, String> {
     let mut root = Value::Object(object);
     let mut copied = 0;
     for operation in operations {
         let path = operation.path.as_deref().ok_or("an operation has no `path`")?;
-        run(&mut root, operation, path, &mut copied)
+        run(&mut root, operation, path, &mut copied, budget)
             .map_err(|why| format!("operation `{}` at `{path}` does not apply: {why}", operation.op))?;
     }
     if value_depth_exceeds(&root) {
@@ -85,8 +85,9 @@ fn value_depth_exceeds(value: &Value) -> bool {
     value_depth(value) > DEPTH_MAX
 }
 
-fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize) -> Result<(), String> {
+fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, budget: &Budget) -> Result<(), String> {
     let value = || operation.value.clone().unwrap_or(Value::Null);
+    budget.add(operation.value.as_ref().map_or(0, nodes))?;
     match operation.op.as_str() {
         "add" => add(find(root, path)?, value()),
         "remove" => remove(find(root, path)?).map(drop),
@@ -104,6 +105,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize) 
                 let (container, key) = find(root, from)?;
                 let found = get(container, &key)?.ok_or("`from` leads nowhere")?;
                 *copied += nodes(found);
+                budget.add(nodes(found))?;
                 if *copied > PATCH_COPY_NODES_MAX {
                     return Err(format!("the patch copies more than {PATCH_COPY_NODES_MAX} nodes"));
                 }
@@ -127,7 +129,7 @@ fn short(value: &Value) -> String {
     }
 }
 
-fn nodes(value: &Value) -> usize {
+pub(super) fn nodes(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(nodes).sum::<usize>(),
         Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
@@ -231,9 +233,9 @@ mod tests {
     use crate::value::json;
 
     fn check(object: Value, patch: Value, expected: Option<Value>) {
-        let operations = parse(&patch.to_string()).expect("a patch");
+        let operations = parse(&patch.to_string(), &Budget::default()).expect("a patch");
         let object = object.as_object().expect("a map").clone();
-        let got = apply(object, &operations);
+        let got = apply(object, &operations, &Budget::default());
         assert_eq!(got.clone().ok().map(Value::Object), expected, "{patch}: {got:?}");
     }
 

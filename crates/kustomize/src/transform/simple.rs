@@ -7,7 +7,7 @@ use crate::value::Value;
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::resource::{Gvk, Resource};
-use crate::yaml::{plain, text_of};
+use crate::yaml::{Budget, plain, text_of};
 
 /// What is put before or after names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub(crate) fn set_entries(
     resources: &mut [Resource],
     entries: &BTreeMap<String, String>,
     specs: &[FieldSpec],
+    budget: &Budget,
 ) -> Result<(), String> {
     if entries.is_empty() {
         return Ok(());
@@ -72,6 +73,7 @@ pub(crate) fn set_entries(
                 if value.is_null() {
                     return Ok(());
                 }
+                budget.add(entries.len())?;
                 let map = value.as_object_mut().ok_or("labels and annotations can only be set in a map")?;
                 map.extend(entries.iter().map(|(key, value)| (key.into(), value.as_str().into())));
                 Ok(())

@@ -4,6 +4,7 @@
 //! for kustomization files and JSON patches: YAML 1.1, where `yes` and `on` are booleans. Both know `0644` as a number, refuse
 //! duplicate keys, and are bounded in depth, size and alias expansion.
 
+mod budget;
 mod emit;
 mod keys;
 mod node;
@@ -15,6 +16,7 @@ use crate::value::Value;
 pub use node::{Entry, Node, NodeKind, Span};
 pub use scalar::Dialect;
 
+pub(crate) use budget::Budget;
 pub(crate) use emit::append_document;
 pub(crate) use reader::value_depth;
 pub(crate) use scalar::{number_from_f64, plain, text_of};
@@ -61,7 +63,12 @@ pub struct YamlError {
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, false, Repeated::Refuse)
+    resources_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn resources_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Resources, false, Repeated::Refuse, budget)
 }
 
 /// Reads a kustomization file, a patch or a plug-in's configuration, with the place of every node.
@@ -73,12 +80,22 @@ pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::Refuse)
+    strict_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn strict_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true, Repeated::Refuse, budget)
 }
 
 /// Like [`strict`], but of a key that is given twice the last one counts: so kustomization files are read.
 pub fn last_wins(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::LastWins)
+    last_wins_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn last_wins_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true, Repeated::LastWins, budget)
 }
 
 /// What happens to keys that are given twice.
@@ -90,7 +107,7 @@ pub(crate) enum Repeated {
 
 /// Reads a file of manifests with the place of every node, for edits.
 pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, true, Repeated::Refuse)
+    reader::read(text, Dialect::Resources, true, Repeated::Refuse, &Budget::default())
 }
 
 /// Writes one object as Kubernetes' tools print it: keys in natural order, lists not indented.

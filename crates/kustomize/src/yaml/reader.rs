@@ -7,11 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, Tag};
 
+use super::budget::Budget;
 use super::node::{Entry, Node, NodeKind, Span};
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
 use super::{Document, Repeated, YamlError};
 use crate::error::Position;
-use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, DOCUMENT_NODES_MAX, FILE_DOCUMENTS_MAX};
+use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, FILE_DOCUMENTS_MAX};
 
 /// Reads every document of a text. Documents that are null are left out.
 pub(super) fn read(
@@ -19,7 +20,9 @@ pub(super) fn read(
     dialect: Dialect,
     with_nodes: bool,
     repeated: Repeated,
+    budget: &Budget,
 ) -> Result<Vec<Document>, YamlError> {
+    budget.open(text);
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let mut line = 1;
@@ -28,7 +31,7 @@ pub(super) fn read(
         if documents.len() == FILE_DOCUMENTS_MAX {
             return Err(error_at(line, format!("more than {FILE_DOCUMENTS_MAX} documents in one file")));
         }
-        let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset);
+        let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset, budget);
         reader.on_repeated = repeated;
         if let Some(document) = reader.document()? {
             documents.push(document);
@@ -74,7 +77,7 @@ fn error_at(line: usize, message: impl Into<String>) -> YamlError {
     YamlError { line, column: 0, message: message.into() }
 }
 
-struct Reader<'i> {
+struct Reader<'i, 'b> {
     parser: Parser<'i, StrInput<'i>>,
     dialect: Dialect,
     with_nodes: bool,
@@ -82,6 +85,10 @@ struct Reader<'i> {
     byte_offset: usize,
     anchors: HashMap<usize, Anchor>,
     nodes: usize,
+    budget: &'b Budget,
+    /// Lists and maps that are being read, kept for the next ones.
+    lists: Vec<Vec<Value>>,
+    maps: Vec<Vec<(Text, Value)>>,
     alias_nodes: usize,
     on_repeated: Repeated,
     repeated: Vec<(String, Position)>,
@@ -93,8 +100,15 @@ struct Anchor {
     nodes: usize,
 }
 
-impl<'i> Reader<'i> {
-    fn new(text: &'i str, dialect: Dialect, with_nodes: bool, line_offset: usize, byte_offset: usize) -> Self {
+impl<'i, 'b> Reader<'i, 'b> {
+    fn new(
+        text: &'i str,
+        dialect: Dialect,
+        with_nodes: bool,
+        line_offset: usize,
+        byte_offset: usize,
+        budget: &'b Budget,
+    ) -> Self {
         let options = granit_parser::options! {
             emit_comments: false,
             flow_nesting_limit: DEPTH_MAX,
@@ -108,6 +122,9 @@ impl<'i> Reader<'i> {
             byte_offset,
             anchors: HashMap::new(),
             nodes: 0,
+            budget,
+            lists: Vec::new(),
+            maps: Vec::new(),
             alias_nodes: 0,
             on_repeated: Repeated::Refuse,
             repeated: Vec::new(),
@@ -169,11 +186,11 @@ impl<'i> Reader<'i> {
     }
 
     fn count(&mut self, span: &ParserSpan, nodes: usize) -> Result<(), YamlError> {
+        /// A node's place takes about as much memory as so many nodes.
+        const PLACE_NODES: usize = 4;
         self.nodes += nodes;
-        if self.nodes > DOCUMENT_NODES_MAX {
-            return Err(self.error(span, format!("the document has more than {DOCUMENT_NODES_MAX} nodes")));
-        }
-        Ok(())
+        let cost = if self.with_nodes { nodes * (1 + PLACE_NODES) } else { nodes };
+        self.budget.read(cost).map_err(|why| self.error(span, why))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
@@ -208,17 +225,17 @@ impl<'i> Reader<'i> {
                 Ok((value, self.node(&span, false, NodeKind::Alias)))
             }
             Event::SequenceStart(_, anchor, _) => {
-                let (mut items, mut nodes) = (Vec::new(), Vec::new());
+                let (mut items, mut nodes) = (self.lists.pop().unwrap_or_default(), Vec::new());
                 loop {
                     let (event, item_span) = self.next()?;
                     if event == Event::SequenceEnd {
                         break;
                     }
                     let (value, node) = self.value(event, item_span, depth + 1)?;
-                    push_tight(&mut items, value);
+                    push_read(&mut items, value);
                     nodes.extend(node);
                 }
-                let value = Value::Array(items);
+                let value = Value::Array(settle(items, &mut self.lists));
                 self.anchor(anchor, &value, 1 + self.nodes - before);
                 Ok((value, self.node(&span, anchor > 0, NodeKind::Sequence(nodes))))
             }
@@ -239,7 +256,7 @@ impl<'i> Reader<'i> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<(Map, Vec<Entry>), YamlError> {
-        let mut map = MapBuilder::default();
+        let mut map = MapBuilder { entries: self.maps.pop().unwrap_or_default(), keys: HashSet::new() };
         let mut entries = Vec::new();
         let mut merged: Option<Value> = None;
         loop {
@@ -277,7 +294,8 @@ impl<'i> Reader<'i> {
             }
             map.push(key, value);
         }
-        let mut map = map.finish();
+        // Of a key that was given twice the last one counts.
+        let mut map = Map::from_entries(settle(map.entries, &mut self.maps));
         if let Some(merged) = merged {
             map = merge_into(map, merged);
         }
@@ -363,8 +381,29 @@ fn merge_into(map: Map, merged: Value) -> Map {
     }
 }
 
+/// Lists up to this length are gathered in room that is used again, and then copied into just as much as they need.
+const GATHERED_MAX: usize = 64;
+
+fn push_read<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < GATHERED_MAX {
+        list.push(item);
+    } else {
+        push_tight(list, item);
+    }
+}
+
+/// A finished list, in no more room than it needs.
+fn settle<T>(mut list: Vec<T>, pool: &mut Vec<Vec<T>>) -> Vec<T> {
+    if list.len() > GATHERED_MAX {
+        return list;
+    }
+    let mut settled = Vec::with_capacity(list.len());
+    settled.append(&mut list);
+    pool.push(list);
+    settled
+}
+
 /// A map while it is read.
-#[derive(Default)]
 struct MapBuilder {
     entries: Vec<(Text, Value)>,
     /// The keys, once there are many.
@@ -386,12 +425,7 @@ impl MapBuilder {
         if !self.keys.is_empty() {
             self.keys.insert(key.clone());
         }
-        push_tight(&mut self.entries, (key, value));
-    }
-
-    /// Of a key that was pushed twice the last one counts.
-    fn finish(self) -> Map {
-        Map::from_entries(self.entries)
+        push_read(&mut self.entries, (key, value));
     }
 }
 
