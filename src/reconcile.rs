@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub struct Reconciler {
     /// The app.
     pub app: Arc<App>,
     /// Its repository; git is blocking, so it is used on a thread of its own.
-    pub repo: Arc<Mutex<Repo>>,
+    pub repo: Arc<Repo>,
     /// The cluster.
     pub cluster: Cluster,
     /// Its checks.
@@ -209,19 +209,17 @@ impl Reconciler {
         let same = self.git(|repo, app| {
             let head = repo.head()?;
             let apps = repo.apps(&head)?;
-            Ok(apps.iter().any(|now| now == app).then_some(head))
+            Ok(apps.iter().any(|now| **now == *app).then_some(head))
         });
         same.await?.ok_or_else(head_moved)
     }
 
     async fn git<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
+        work: impl FnOnce(&Repo, &App) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, PassError> {
         let (repo, app) = (Arc::clone(&self.repo), Arc::clone(&self.app));
-        let result =
-            tokio::task::spawn_blocking(move || work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app));
-        Ok(result.await??)
+        Ok(tokio::task::spawn_blocking(move || work(&repo, &app)).await??)
     }
 
     async fn look(&self, head: &CommitId, at: Timestamp, policy: &Policy) -> Result<Result<View, Blocked>, PassError> {
@@ -245,8 +243,9 @@ impl Reconciler {
             Ok(desired) => desired,
             Err(blocked) => return Ok(Err(blocked)),
         };
-        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
-        if self.head().await? != *head {
+        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's. What
+        // others committed meanwhile, and what does not concern this app, changes nothing of what was read.
+        if self.git(Repo::still).await?.is_none() {
             return Err(head_moved());
         }
         if let Some(named) = desired.lock.cluster.as_ref().filter(|named| Some(*named) != self.cluster_name.as_ref()) {

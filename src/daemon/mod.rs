@@ -8,7 +8,7 @@ mod triggers;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -123,13 +123,13 @@ async fn until(due: Option<Timestamp>) {
 
 /// What a task of the loop brings back.
 enum Work {
-    Discovery(Result<Vec<App>, SourceError>),
+    Discovery(Result<Arc<Vec<Arc<App>>>, SourceError>),
     Pass(AppName, Box<Result<Found, PassError>>),
 }
 
 struct Daemon {
     settings: Settings,
-    repo: Arc<Mutex<Repo>>,
+    repo: Arc<Repo>,
     cluster: Cluster,
     namespace: String,
     checks: Runner,
@@ -182,7 +182,7 @@ impl Daemon {
         Ok(Self {
             announcer: Announcer::new(notifier, repo.location().to_owned(), Arc::clone(&grants)),
             grants,
-            repo: Arc::new(Mutex::new(repo)),
+            repo: Arc::new(repo),
             settings,
             cluster,
             namespace,
@@ -204,10 +204,7 @@ impl Daemon {
         match command {
             Command::Discover => {
                 let repo = Arc::clone(&self.repo);
-                self.work.spawn_blocking(move || {
-                    let mut repo = repo.lock().unwrap_or_else(PoisonError::into_inner);
-                    Work::Discovery(repo.head().and_then(|head| repo.apps(&head)))
-                });
+                self.work.spawn_blocking(move || Work::Discovery(repo.head().and_then(|head| repo.apps(&head))));
             }
             Command::Pass(name) => {
                 let Some(app) = self.apps.get(&name).cloned() else { return };
@@ -246,7 +243,7 @@ impl Daemon {
 
     fn ended(&mut self, ended: Result<Work, tokio::task::JoinError>) -> Event {
         match ended {
-            Ok(Work::Discovery(Ok(apps))) => self.discovered(apps),
+            Ok(Work::Discovery(Ok(apps))) => self.discovered(&apps),
             Ok(Work::Discovery(Err(error))) => {
                 tracing::warn!("{error}");
                 self.board.set_ready(false);
@@ -269,9 +266,9 @@ impl Daemon {
         }
     }
 
-    fn discovered(&mut self, apps: Vec<App>) -> Event {
+    fn discovered(&mut self, apps: &[Arc<App>]) -> Event {
         self.board.set_ready(true);
-        self.apps = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
+        self.apps = apps.iter().map(|app| (app.name.clone(), Arc::clone(app))).collect();
         self.board.retain(|name| self.apps.contains_key(name));
         let namespaces: Vec<String> =
             self.apps.values().map(|app| self.reconciler(Arc::clone(app)).app_namespace().to_owned()).collect();
