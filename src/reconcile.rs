@@ -70,6 +70,9 @@ pub enum PassError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The app or its repository is gone since the pass was asked for.
+    #[error("the app is gone")]
+    Gone,
     /// The thread that asked git is gone.
     #[error("failed to ask git: {0}")]
     Thread(#[from] tokio::task::JoinError),
@@ -155,13 +158,10 @@ impl Reconciler {
     pub async fn pass(&self, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
         let policy = match &self.app.policy {
             Ok(policy) => policy.clone(),
-            Err(blocked) => {
-                let head = self.head().await?;
-                return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) });
-            }
+            Err(blocked) => return self.nothing_but(blocked.clone()).await,
         };
         if let Some(blocked) = self.grants.refuse(&policy, &self.namespace) {
-            return Ok(Found { head: self.head().await?, at: (self.clock)(), view: Err(blocked) });
+            return self.nothing_but(blocked).await;
         }
         let mut rounds = 0;
         loop {
@@ -188,6 +188,15 @@ impl Reconciler {
                 return Ok(Found { head, at, view: Ok(Box::new(View { verdict_at, ..view })) });
             }
         }
+    }
+
+    /// What blocks the app before the cluster is looked at.
+    async fn nothing_but(&self, blocked: Blocked) -> Result<Found, PassError> {
+        let head = self.head().await?;
+        let commit = head.clone();
+        // Notes what of HEAD it was about: other apps' commits are no reason to say it again.
+        drop(self.git(move |repo, app| repo.survey(app, &commit)).await?);
+        Ok(Found { head, at: (self.clock)(), view: Err(blocked) })
     }
 
     /// When the newest verdict was committed.
@@ -417,6 +426,18 @@ fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
 }
 
+impl View {
+    /// The names of the workloads and Services that it is about: watches tell of them, of their pods and their endpoints.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        const WATCHED: [&str; 6] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service"];
+        let workloads = self.observed.colours.iter().flat_map(|(_, state)| &state.workloads).map(|one| &one.key);
+        let keys = self.subject.expected.iter().chain(workloads).filter(|key| WATCHED.contains(&key.kind.as_str()));
+        let services = self.subject.live.iter().chain(&self.subject.previews);
+        keys.map(|key| &key.name).chain(services).cloned().collect()
+    }
+}
+
 impl PassError {
     /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
     #[must_use]
@@ -430,7 +451,7 @@ impl PassError {
         match self {
             Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
             Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
         }
     }
 

@@ -28,11 +28,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Whatever the API server refuses or does not answer in time.
-    pub async fn remains(
-        &self,
-        namespace: &str,
-        apps: &[AppName],
-    ) -> Result<BTreeMap<AppName, Remains>, ClusterError> {
+    pub async fn remains(&self, namespace: &str, apps: &[AppName]) -> Result<BTreeMap<AppName, Remains>, ClusterError> {
         let mut found: BTreeMap<AppName, Remains> = BTreeMap::new();
         for apps in apps.chunks(APPS_A_CALL) {
             let names: Vec<&str> = apps.iter().map(AppName::as_str).collect();

@@ -168,7 +168,8 @@ impl Validator<'_> {
             let message = format!("`{}` is no name, lower-case letters, digits and `-`, at most 63{hint}", name.value);
             self.problem(&name, message);
         }
-        let remote = raw.url.value.contains("://") && !raw.url.value.starts_with("file://") || raw.url.value.contains('@');
+        let remote =
+            raw.url.value.contains("://") && !raw.url.value.starts_with("file://") || raw.url.value.contains('@');
         let location = if remote { raw.url.value } else { self.path_text(&raw.url.value) };
         let poll = raw.poll.map_or(POLL_DEFAULT, |poll| match parse_duration(&poll.value) {
             Ok(duration) if duration >= POLL_MIN => duration,
@@ -233,7 +234,10 @@ impl Validator<'_> {
         for host in raw {
             let text = host.value.as_str();
             if text.is_empty() || text.contains(['/', '@', '*', ' ']) {
-                self.problem(host, format!("`{text}` is no host; write `HOST` or `HOST:PORT`, without scheme and path"));
+                self.problem(
+                    host,
+                    format!("`{text}` is no host; write `HOST` or `HOST:PORT`, without scheme and path"),
+                );
             }
         }
         raw.iter().map(|host| host.value.clone()).collect()

@@ -1,7 +1,8 @@
 //! What the operator grants to a repository: whoever may push to it decides what runs in the app's namespace, and
 //! nothing else (DESIGN 9).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::policy::Policy;
 use super::report::Blocked;
@@ -10,10 +11,12 @@ use super::text::OneLine;
 /// The operator's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
-    /// Namespaces beside the daemon's own.
+    /// Namespaces that turquoise.yaml may name beside the one that apps have by default.
     pub namespaces: BTreeSet<String>,
     /// Hosts that webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
+    /// Secrets that turquoise.yaml may name, and the file that holds each: Secrets of the cluster are never read.
+    pub secrets: BTreeMap<String, PathBuf>,
 }
 
 impl Grants {
@@ -26,14 +29,14 @@ impl Grants {
             && !self.namespaces.contains(namespace)
         {
             problems.push(OneLine::new(&format!(
-                "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`"
+                "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`, or in the configuration file"
             )));
         }
         for webhook in policy.notifications.iter().filter(|webhook| !self.allows_url(&webhook.url)) {
             // The address may hold a token: only its host is named.
             let host = host_of(&webhook.url).unwrap_or("?");
             problems.push(OneLine::new(&format!(
-                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`"
+                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`, or in the configuration file"
             )));
         }
         (!problems.is_empty()).then_some(Blocked::Invalid { problems })
@@ -93,7 +96,11 @@ mod tests {
         let words = serde_json::to_string(&blocked).expect("json");
         assert!(words.contains("--allow-namespace kube-system") && words.contains("--allow-host h.example"), "{words}");
         assert!(!words.contains("secret") && !words.contains("u:p"), "{words}");
-        let granted = Grants { namespaces: ["kube-system".into()].into(), hosts: ["h.example".into()].into() };
+        let granted = Grants {
+            namespaces: ["kube-system".into()].into(),
+            hosts: ["h.example".into()].into(),
+            ..Grants::default()
+        };
         assert_eq!(granted.refuse(&policy, "default"), None);
     }
 }

@@ -41,7 +41,10 @@ pub(super) async fn look(
     for namespace in namespaces {
         for (app, remains) in cluster.remains(&namespace, &gone).await? {
             if remains.revisions.is_empty() || repo.has_any(remains.revisions.iter())? {
-                left.insert(app.clone(), Left { blocked: blocked(&namespace, &app, &remains), namespace: namespace.clone() });
+                left.insert(
+                    app.clone(),
+                    Left { blocked: blocked(&namespace, &app, &remains), namespace: namespace.clone() },
+                );
             }
         }
     }
@@ -57,7 +60,10 @@ pub(super) async fn remains_of(
     let mut left = BTreeMap::new();
     for namespace in namespaces {
         for (app, remains) in cluster.remains(&namespace, &apps).await? {
-            left.insert(app.clone(), Left { blocked: blocked(&namespace, &app, &remains), namespace: namespace.clone() });
+            left.insert(
+                app.clone(),
+                Left { blocked: blocked(&namespace, &app, &remains), namespace: namespace.clone() },
+            );
         }
     }
     Ok(left)

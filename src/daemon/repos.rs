@@ -46,7 +46,10 @@ pub(super) fn open(settings: &RepoSettings, cluster: Option<&str>) -> Result<Rep
 }
 
 /// Asks a repository for HEAD, and where that is another one than `seen`, for its apps and what is new of each. Blocks.
-pub(super) fn discover(repo: Arc<Repo>, seen: Option<(CommitId, Arc<Vec<Arc<App>>>)>) -> Result<Discovery, SourceError> {
+pub(super) fn discover(
+    repo: Arc<Repo>,
+    seen: Option<(CommitId, Arc<Vec<Arc<App>>>)>,
+) -> Result<Discovery, SourceError> {
     let head = repo.head()?;
     if let Some((_, apps)) = seen.filter(|(seen, _)| *seen == head) {
         repo.rest();

@@ -85,7 +85,7 @@ pub(super) fn prepare(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Prep
     edits.extend(lock);
     let tree = write_tree(ground.repo, &parent, &edits)?;
     verify(ground, &parent, tree, order)?;
-    let reads = Footing::new(ground, order.app, parent.id(), &surveyed.reads).reads;
+    let reads = Footing::new(order.app, parent.id(), &surveyed.reads).reads;
     Ok(Prepared { edits, reads })
 }
 

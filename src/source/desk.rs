@@ -9,6 +9,7 @@ use git2::Repository;
 use super::apps::App;
 use super::error::SourceError;
 use super::ground::{self, Ground, id_of, is_in_history};
+use super::reads::Reads;
 use super::renders::{Renders, join, words};
 use super::standing::Footing;
 use super::verdicts::{self, Log};
@@ -53,22 +54,26 @@ impl Desk {
         papers: &mut Papers,
         git: &Repository,
         app: &App,
-        branch: &str,
         head: &CommitId,
     ) -> Result<Result<Arc<Shape>, Blocked>, SourceError> {
-        let policy = match &app.policy {
-            Ok(policy) => policy,
-            Err(blocked) => return Ok(Err(blocked.clone())),
-        };
         let head = ground::commit(git, head)?;
-        let shape = papers.renders.shape(git, head.tree_id(), app, policy)?;
         let known = held(&self.footing).as_ref().is_some_and(|known| known.head == head.id() && known.app == *app);
-        if !known {
-            let ground = papers.ground(git, app, branch, policy);
-            let footing = Footing::new(&ground, app, head.id(), &shape.reads);
-            *held(&self.footing) = Some(Arc::new(footing));
+        let stands_on = |reads: &Reads| {
+            if !known {
+                *held(&self.footing) = Some(Arc::new(Footing::new(app, head.id(), reads)));
+            }
+        };
+        match &app.policy {
+            Ok(policy) => {
+                let shape = papers.renders.shape(git, head.tree_id(), app, policy)?;
+                stands_on(&shape.reads);
+                Ok(shape.answer.clone())
+            }
+            Err(blocked) => {
+                stands_on(&Reads::default());
+                Ok(Err(blocked.clone()))
+            }
         }
-        Ok(shape.answer.clone())
     }
 }
 

@@ -21,11 +21,12 @@ use git2::{Oid, Repository};
 
 use crate::core::colour::Colour;
 use crate::core::desired::Desired;
-use crate::core::ids::CommitId;
+use crate::core::ids::{AppName, CommitId};
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 
 mod apps;
+mod chronicle;
 mod commit;
 mod desk;
 mod error;
@@ -53,6 +54,7 @@ pub use error::SourceError;
 pub use history::HistoryEntry;
 
 use apps::Apps;
+use chronicle::Chronicle;
 use commit::Order;
 use desk::{Desk, Papers};
 use ground::id_of;
@@ -72,6 +74,7 @@ pub struct Repo {
     /// Held by whoever moves the branch: commits of one repo are made one after another.
     moving: Mutex<()>,
     discovery: Mutex<Discovery>,
+    chronicle: Mutex<Chronicle>,
     /// What is known of each app, by folder.
     desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
@@ -126,6 +129,7 @@ impl Repo {
             handles: Handles::open(location::local_path(location)?, location)?,
             moving: Mutex::default(),
             discovery: Mutex::default(),
+            chronicle: Mutex::default(),
             desks: Mutex::default(),
         })
     }
@@ -194,12 +198,29 @@ impl Repo {
         Ok(apps)
     }
 
+    /// The apps that turquoise spoke of on the branch up to a HEAD, whether they are still there or not.
+    ///
+    /// # Errors
+    /// The repo cannot be read.
+    pub fn spoken_of(&self, head: &CommitId) -> Result<Arc<BTreeSet<AppName>>, SourceError> {
+        let mut chronicle = held(&self.chronicle);
+        self.handles.with(|git| chronicle.up_to(git, ground::commit(git, head)?.id(), &self.branch))
+    }
+
+    /// Whether the repo has one of these commits.
+    ///
+    /// # Errors
+    /// The repo cannot be opened.
+    pub fn has_any<'a>(&self, mut commits: impl Iterator<Item = &'a CommitId>) -> Result<bool, SourceError> {
+        self.handles.with(|git| Ok(commits.any(|commit| ground::find(git, commit).is_some())))
+    }
+
     /// The app at a HEAD, rendered, classified and checked; also that the selector can be edited.
     ///
     /// # Errors
     /// The repo cannot be read. What is wrong with the app itself is [`Blocked`].
     pub fn survey(&self, app: &App, head: &CommitId) -> Result<Result<Arc<Shape>, Blocked>, SourceError> {
-        self.at_desk(app, |git, desk, papers| desk.survey(papers, git, app, &self.branch, head))
+        self.at_desk(app, |git, desk, papers| desk.survey(papers, git, app, head))
     }
 
     /// What git says about an app at a HEAD: everything that the planner may know.
@@ -212,7 +233,7 @@ impl Repo {
         head: &CommitId,
         carried: &[Carried],
     ) -> Result<Result<Desired, Blocked>, SourceError> {
-        self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, &self.branch, head)? {
+        self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
             Ok(shape) => papers.look(git, app, &self.branch, &shape, head, carried),
             Err(blocked) => Ok(Err(blocked)),
         })
@@ -312,8 +333,11 @@ impl Repo {
     /// Forgets what is large and quickly made again: for an app that was looked at and is at rest.
     pub fn put_away(&self, app: &App) {
         let desk = held(&self.desks).get(&app.folder).map(Arc::clone);
-        if let Some(desk) = desk {
-            held(&desk.papers).put_away();
+        // Whoever reads there just now puts it away later.
+        if let Some(desk) = &desk
+            && let Ok(mut papers) = desk.papers.try_lock()
+        {
+            papers.put_away();
         }
     }
 

@@ -6,7 +6,6 @@ use git2::{Commit, Oid, Repository};
 
 use super::apps::App;
 use super::error::{SourceError, git};
-use super::ground::Ground;
 use super::reads::{Probe, Reads};
 use super::renders::join;
 use crate::core::ids::AppName;
@@ -27,11 +26,11 @@ pub(super) struct Footing {
 
 impl Footing {
     /// What a look at a HEAD stands on, with what was read for the app's shape.
-    pub(super) fn new(ground: &Ground<'_>, app: &App, head: Oid, shape_reads: &Reads) -> Self {
+    pub(super) fn new(app: &App, head: Oid, shape_reads: &Reads) -> Self {
         let mut reads = shape_reads.clone();
         for file in [POLICY_FILE, LOCK_FILE] {
             // What stands there is compared between commits: only the path counts.
-            reads.note(&join(ground.folder, file), Probe::Absent);
+            reads.note(&join(&app.folder, file), Probe::Absent);
         }
         Self { app: app.clone(), head, reads: Arc::new(reads) }
     }
