@@ -2,7 +2,9 @@
 //! nothing else (DESIGN 9).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::policy::Policy;
 use super::report::Blocked;
@@ -15,8 +17,39 @@ pub struct Grants {
     pub namespaces: BTreeSet<String>,
     /// Hosts that webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
-    /// Secrets that turquoise.yaml may name, and the file that holds each: Secrets of the cluster are never read.
-    pub secrets: BTreeMap<String, PathBuf>,
+    /// Secrets that turquoise.yaml may name, and where they are read.
+    pub secrets: BTreeMap<String, SecretSource>,
+}
+
+/// Where the operator keeps a secret: `file:PATH` or `env:VARIABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// A variable of turquoise's own environment.
+    Env(String),
+}
+
+impl FromStr for SecretSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", variable)) if !variable.is_empty() => Ok(Self::Env(variable.to_owned())),
+            // What stands there may be the secret itself: it is not repeated.
+            Some(_) | None => Err("write where the secret is: `file:PATH` or `env:VARIABLE`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Env(variable) => write!(f, "the variable {variable}"),
+        }
+    }
 }
 
 impl Grants {
@@ -52,6 +85,12 @@ impl Grants {
             .map_or(authority, |(host, _)| host);
         self.hosts.contains(authority) || self.hosts.contains(host)
     }
+
+    /// Whether a host may be reached on a port: as a parser of URLs gives them.
+    #[must_use]
+    pub fn allows(&self, host: &str, port: Option<u16>) -> bool {
+        self.hosts.contains(host) || port.is_some_and(|port| self.hosts.contains(&format!("{host}:{port}")))
+    }
 }
 
 /// The host of an http or https URL, with its port where it names one, without user and password.
@@ -82,6 +121,16 @@ mod tests {
             ("http:///x", false),
         ] {
             assert_eq!(grants.allows_url(url), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_given_by_its_place() {
+        assert_eq!("file:/run/key".parse(), Ok(SecretSource::File("/run/key".into())));
+        assert_eq!("env:KEY".parse(), Ok(SecretSource::Env("KEY".into())));
+        for wrong in ["s3cret", "file:", "env:", "vault:s3cret"] {
+            let error = wrong.parse::<SecretSource>().expect_err(wrong);
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 

@@ -13,8 +13,8 @@ use super::reads::Reads;
 use super::renders::{Renders, join, words};
 use super::standing::Footing;
 use super::verdicts::{self, Log};
-use super::walk::{self, Run, Turn};
-use super::{Carried, Part, held};
+use super::walk::{self, Own, Run, Turn};
+use super::{Carried, Part, Seen, held};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::{Desired, Overlay, Render};
 use crate::core::ids::CommitId;
@@ -45,6 +45,7 @@ struct Walks {
     run: Option<Run>,
     turn: Option<Turn>,
     log: Option<Log>,
+    own: Option<Own>,
 }
 
 impl Desk {
@@ -102,7 +103,7 @@ impl Papers {
         branch: &str,
         shape: &Shape,
         head: &CommitId,
-        carried: &[Carried],
+        seen: &Seen,
     ) -> Result<Result<Desired, Blocked>, SourceError> {
         let policy = match &app.policy {
             Ok(policy) => policy,
@@ -115,11 +116,18 @@ impl Papers {
         let run = walk::run(&mut ground, &commit, known.run.as_ref())?;
         let turn = walk::turn(&mut ground, &commit, &shape.declared, known.turn.as_ref())?;
         let log = verdicts::log(&mut ground, &commit, known.log.as_ref())?;
+        let own = walk::own(&mut ground, &commit, known.own.as_ref())?;
         let lock = ground.lock(&commit)?;
+        let own_lock = match own.commit.and_then(|id| ground.repo.find_commit(id).ok()) {
+            Some(own) => Some(ground.lock(&own)?).filter(|lock| !lock.branch.is_empty()),
+            None => None,
+        };
 
         let mut wanted: BTreeSet<CommitId> = [head.clone(), id_of(run.revision)].into();
-        wanted.extend(Colour::BOTH.into_iter().filter_map(|colour| Some(lock.pins[colour].as_ref()?.revision.clone())));
-        wanted.extend(carried.iter().map(|carried| carried.revision.clone()));
+        for lock in [Some(&lock), own_lock.as_ref()].into_iter().flatten() {
+            wanted.extend(lock.pins.iter().filter_map(|(_, pin)| Some(pin.as_ref()?.revision.clone())));
+        }
+        wanted.extend(seen.carried.iter().map(|carried| carried.revision.clone()));
         let (renders, overlays) = content(&mut ground, wanted)?;
         let desired = Desired {
             app: app.name.clone(),
@@ -131,10 +139,16 @@ impl Papers {
             renders,
             overlays,
             selector_change: walk::selector_change(&mut ground, &commit, &turn, run.revision)?,
-            unchanged_since: unchanged_since(&mut ground, &commit, &run, carried)?,
+            rewritten: match &seen.flipped_under {
+                Some(then) => !ground::is_known_ancestor(ground.repo, then, commit.id())?,
+                None => false,
+            },
+            unchanged_since: unchanged_since(&mut ground, &commit, &run, &seen.carried)?,
+            lock_is_lost: lock.branch.is_empty(),
+            own_lock,
             lock,
         };
-        *walks = Walks { run: Some(run), turn: Some(turn), log: Some(log) };
+        *walks = Walks { run: Some(run), turn: Some(turn), log: Some(log), own: Some(own) };
         Ok(Ok(desired))
     }
 

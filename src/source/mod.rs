@@ -86,6 +86,15 @@ struct Discovery {
     known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
 }
 
+/// What the cluster says that git is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// What the colours carry.
+    pub carried: Vec<Carried>,
+    /// HEAD when traffic was switched last.
+    pub flipped_under: Option<CommitId>,
+}
+
 /// What the cluster says that a colour carries: from the annotations of its workloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carried {
@@ -227,14 +236,9 @@ impl Repo {
     ///
     /// # Errors
     /// The repo cannot be read.
-    pub fn look(
-        &self,
-        app: &App,
-        head: &CommitId,
-        carried: &[Carried],
-    ) -> Result<Result<Desired, Blocked>, SourceError> {
+    pub fn look(&self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
         self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
-            Ok(shape) => papers.look(git, app, &self.branch, &shape, head, carried),
+            Ok(shape) => papers.look(git, app, &self.branch, &shape, head, seen),
             Err(blocked) => Ok(Err(blocked)),
         })
     }
