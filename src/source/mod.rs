@@ -79,6 +79,13 @@ pub struct Repo {
     desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
 
+/// The apps at the HEAD they were last asked for: found once, for everybody who looks at that HEAD.
+#[derive(Default)]
+struct Discovery {
+    apps: Apps,
+    known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
+}
+
 /// What the cluster says that git is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -86,13 +93,6 @@ pub struct Seen {
     pub carried: Vec<Carried>,
     /// HEAD when traffic was switched last.
     pub flipped_under: Option<CommitId>,
-}
-
-/// The apps at the HEAD they were last asked for: found once, for everybody who looks at that HEAD.
-#[derive(Default)]
-struct Discovery {
-    apps: Apps,
-    known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
 }
 
 /// What the cluster says that a colour carries: from the annotations of its workloads.

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::traffic::Traffic;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
-const STEP_MAX: Duration = Duration::from_secs(60);
+pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at the daemon's status.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// The example's live Service.
 const SERVICE_PORT: u16 = 8080;
 
@@ -388,7 +388,7 @@ pub(super) fn turquoise() -> Command {
 }
 
 /// A command that sees nothing of this machine's settings.
-fn hermetic(program: &str, folder: &Path) -> Command {
+pub(super) fn hermetic(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env("HOME", folder.join("home"))
@@ -402,7 +402,7 @@ fn hermetic(program: &str, folder: &Path) -> Command {
 }
 
 /// Runs to a good end and gives the output, trimmed.
-fn command(command: &mut Command) -> String {
+pub(super) fn command(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} cannot run ({error}); `make test` installs or names it"));
