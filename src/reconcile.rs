@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::checks::{Ask, Runner};
+use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
@@ -29,6 +29,8 @@ use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
+
+mod asks;
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -232,8 +234,11 @@ impl Reconciler {
         };
         let live = self.objects(head, Part::Live).await?;
         let subject = self.subject(&shape, &live);
+        // Before the cluster is looked at: what made a check fail is seen by this look, or was mended since and is seen
+        // by the Services' versions.
+        let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
-        observed.checks = self.checks.states(&self.app.name);
+        observed.checks = checks;
         let carried: Vec<Carried> = observed
             .colours
             .iter()
@@ -306,12 +311,9 @@ impl Reconciler {
         if let Action::Check { keys } = action {
             for key in keys {
                 let Some(check) = policy.checks.iter().find(|check| check.name == key.check) else { continue };
-                let ask = Ask {
-                    namespace: self.app_namespace().to_owned(),
-                    service: key.service.clone(),
-                    http: check.http.clone(),
-                };
-                self.checks.start(&self.app.name, key, ask);
+                if let Some(ask) = self.ask(check, key, view).await? {
+                    self.checks.start(&self.app.name, key, ask);
+                }
             }
             return Ok(());
         }

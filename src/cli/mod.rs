@@ -74,9 +74,18 @@ struct RunArgs {
         value_delimiter = ','
     )]
     namespaces: Vec<String>,
-    /// A host that turquoise.yaml may send messages to, `HOST` or `HOST:PORT`; may be repeated
+    /// A host that turquoise.yaml may ask and send messages to, `HOST` or `HOST:PORT`; may be repeated
     #[arg(long = "allow-host", env = "TURQUOISE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
+    /// A Secret that turquoise.yaml may name for headers and signatures, and the file that holds it; may be repeated
+    #[arg(
+        long = "allow-secret",
+        env = "TURQUOISE_ALLOW_SECRET",
+        value_name = "NAME=FILE",
+        value_delimiter = ',',
+        value_parser = secret
+    )]
+    secrets: Vec<(String, PathBuf)>,
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
@@ -119,7 +128,11 @@ fn run(args: RunArgs) -> ExitCode {
         poll: args.poll,
         listen: Some(args.listen),
         dry_run: args.dry_run,
-        grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
+        grants: Grants {
+            namespaces: args.namespaces.into_iter().collect(),
+            hosts: args.hosts.into_iter().collect(),
+            secrets: args.secrets.into_iter().collect(),
+        },
         cluster: args.cluster,
     };
     in_one_thread(async {
@@ -170,6 +183,14 @@ fn log_to_stderr() {
 /// `15s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     crate::core::policy::parse_duration(text)
+}
+
+/// `NAME=FILE`.
+fn secret(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        Some(_) | None => Err("write NAME=FILE".to_owned()),
+    }
 }
 
 #[cfg(test)]

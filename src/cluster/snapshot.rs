@@ -304,5 +304,6 @@ fn workload_state(deployment: &Deployment, pods: &[Pod]) -> WorkloadState {
             .filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod))
             .map(pods::state)
             .collect(),
+        trouble: pods::refused(deployment),
     }
 }

@@ -1,19 +1,24 @@
 //! What the operator grants to a repository: whoever may push to it decides what runs in the app's namespace, and
 //! nothing else (DESIGN 9).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::policy::Policy;
 use super::report::Blocked;
 use super::text::OneLine;
+use super::url::WebUrl;
 
 /// The operator's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     /// Namespaces beside the daemon's own.
     pub namespaces: BTreeSet<String>,
-    /// Hosts that webhooks may reach: `host` or `host:port`.
+    /// Hosts that checks and webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
+    /// Secrets that a policy may name, each in a file of the operator's: a Secret of Kubernetes is mounted, never read
+    /// through the API (I6).
+    pub secrets: BTreeMap<String, PathBuf>,
 }
 
 impl Grants {
@@ -36,7 +41,26 @@ impl Grants {
                 "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`"
             )));
         }
+        for check in &policy.checks {
+            let name = &check.name;
+            problems.extend(check.urls().filter(|url| !self.allows(url)).map(|url| {
+                OneLine::new(&format!(
+                    "turquoise.yaml: check `{name}` asks `{url}`, which is not granted; the operator may grant it with `--allow-host {url}`"
+                ))
+            }));
+            problems.extend(check.secrets().filter(|secret| !self.secrets.contains_key(*secret)).map(|secret| {
+                OneLine::new(&format!(
+                    "turquoise.yaml: check `{name}` names the Secret `{secret}`, which is not granted; the operator may grant it with `--allow-secret {secret}=FILE`"
+                ))
+            }));
+        }
         (!problems.is_empty()).then_some(Blocked::Invalid { problems })
+    }
+
+    /// Whether a check may ask there.
+    #[must_use]
+    pub fn allows(&self, url: &WebUrl) -> bool {
+        self.hosts.contains(&url.host) || self.hosts.contains(&url.authority())
     }
 
     /// Whether a webhook may be sent there.
@@ -93,7 +117,33 @@ mod tests {
         let words = serde_json::to_string(&blocked).expect("json");
         assert!(words.contains("--allow-namespace kube-system") && words.contains("--allow-host h.example"), "{words}");
         assert!(!words.contains("secret") && !words.contains("u:p"), "{words}");
-        let granted = Grants { namespaces: ["kube-system".into()].into(), hosts: ["h.example".into()].into() };
+        let granted = Grants {
+            namespaces: ["kube-system".into()].into(),
+            hosts: ["h.example".into()].into(),
+            ..Grants::default()
+        };
+        assert_eq!(granted.refuse(&policy, "default"), None);
+    }
+    #[test]
+    fn checks_reach_granted_hosts_and_secrets_only() {
+        let text = "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec:\n  checks:\n  - http: {url: 'http://Preview.example/x?token=hunter2', liveUrl: 'https://shop.example/'}\n  - name: board\n    webhook: {url: 'https://board.example:8443/', secret: board}\n";
+        let policy = crate::core::policy::parse(text).expect("a valid file");
+        let blocked = Grants::default().refuse(&policy, "default").expect("refused");
+        let words = serde_json::to_string(&blocked).expect("json");
+        for flag in [
+            "--allow-host preview.example:80",
+            "--allow-host shop.example:443",
+            "--allow-host board.example:8443",
+            "--allow-secret board=FILE",
+        ] {
+            assert!(words.contains(flag), "{flag}: {words}");
+        }
+        assert!(!words.contains("hunter2"), "{words}");
+        let granted = Grants {
+            hosts: ["preview.example".into(), "shop.example:443".into(), "board.example".into()].into(),
+            secrets: [("board".into(), "/run/secrets/board".into())].into(),
+            ..Grants::default()
+        };
         assert_eq!(granted.refuse(&policy, "default"), None);
     }
 }

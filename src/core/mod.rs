@@ -5,10 +5,12 @@
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod action;
+pub mod address;
 pub mod colour;
 pub mod desired;
 pub mod digest;
 pub mod event;
+pub mod failure;
 pub mod grants;
 pub mod ids;
 pub mod lock;
@@ -18,6 +20,9 @@ pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod shape;
+pub mod signature;
 pub mod status;
 pub mod text;
+pub mod trouble;
+pub mod url;
 pub mod verdict;

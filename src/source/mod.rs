@@ -21,6 +21,7 @@ use crate::core::ids::CommitId;
 use crate::core::policy::Policy;
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
+use crate::core::text::OneLine;
 use crate::core::verdict::VerdictLog;
 
 mod apps;
@@ -302,6 +303,14 @@ impl Repo {
         let mut ground = ground_of(&self.git, &mut self.renders, &self.branch, app, policy);
         let commit = ground::commit(ground.repo, &head)?;
         history::history(&mut ground, &commit, limit)
+    }
+
+    /// A commit's author and subject, for people.
+    ///
+    /// # Errors
+    /// The commit cannot be found.
+    pub fn words_of(&self, commit: &CommitId) -> Result<(OneLine, OneLine), SourceError> {
+        Ok(history::words(&ground::commit(&self.git, commit)?))
     }
 }
 

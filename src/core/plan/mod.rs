@@ -20,6 +20,7 @@ mod overlay;
 mod release;
 mod standing;
 mod unclear;
+mod verify;
 mod view;
 mod watch;
 

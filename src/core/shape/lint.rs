@@ -228,12 +228,15 @@ pub(super) fn checks(policy: &Policy, side: &LiveSide) -> Vec<OneLine> {
     } else {
         format!("its previews are `{}`", side.previews.join("`, `"))
     };
-    let of_checks = policy.checks.iter().filter(|check| unknown(&&check.http.service)).map(|check| {
-        OneLine::new(&format!(
-            "turquoise.yaml: check `{}` asks Service `{}`, which is no preview of the live overlay; {previews}",
-            check.name, check.http.service
-        ))
-    });
+    let services = policy.checks.iter().filter_map(|check| Some((check, check.service()?)));
+    let of_checks = services.filter(|(_, service)| !side.previews.iter().any(|name| name == service)).map(
+        |(check, service)| {
+            OneLine::new(&format!(
+                "turquoise.yaml: check `{}` asks Service `{service}`, which is no preview of the live overlay; {previews}",
+                check.name
+            ))
+        },
+    );
     let of_list = policy.preview_services.iter().filter(unknown).map(|name| {
         OneLine::new(&format!(
             "turquoise.yaml: `previewServices` lists `{name}`, and the live overlay has no such Service with `{}` \
