@@ -153,7 +153,8 @@ impl Asker {
         name: &str,
         path: &str,
     ) -> Result<Answer, NoAnswer> {
-        if let Some(why) = self.refusal(address).await {
+        // A Service's address is the API server's to give, so it is never its own.
+        if let Some(why) = refusal(address, &[]) {
             return Err(NoAnswer::failed(format!("Service `{name}` has the address {}, {why}", address.ip())));
         }
         let client = self.client_for("", &[])?;
@@ -161,13 +162,20 @@ impl Asker {
     }
 
     async fn granted_host(&self, request: &Request<'_>, url: &WebUrl) -> Result<Answer, NoAnswer> {
-        let found = tokio::net::lookup_host((url.dial_host(), url.port)).await;
-        let found: Vec<SocketAddr> = found
+        let (host, port) = &self.server;
+        let server: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), *port))
+            .await
+            .map_err(|error| {
+                NoAnswer::Hindered(OneLine::new(&format!("the API server's address cannot be resolved: {error}")))
+            })?
+            .collect();
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((url.dial_host(), url.port))
+            .await
             .map_err(|error| NoAnswer::Refused(OneLine::new(&format!("{url} cannot be resolved: {error}"))))?
             .collect();
         let (mut allowed, mut refused) = (Vec::new(), None);
         for address in found {
-            match self.refusal(address).await {
+            match refusal(address, &server) {
                 None => allowed.push(address),
                 Some(why) => refused = Some(format!("{url} resolves to {}, {why}", address.ip())),
             }
@@ -178,21 +186,6 @@ impl Asker {
         }
         let client = self.client_for(&url.host, &allowed)?;
         dial(&client, request, &url.to_dial(), None).await
-    }
-
-    /// Why an address is never asked.
-    async fn refusal(&self, address: SocketAddr) -> Option<String> {
-        if let Some(what) = address::refusal(address.ip().to_canonical()).or_else(|| address::refusal(address.ip())) {
-            return Some(format!("which is {what}: turquoise never asks it"));
-        }
-        let (host, port) = &self.server;
-        let server = tokio::net::lookup_host((host.as_str(), *port)).await.ok()?.collect::<Vec<_>>();
-        // On this machine many listen; elsewhere the address is the API server's alone.
-        let same = |one: &SocketAddr| {
-            let one_machine = one.ip().to_canonical() == address.ip().to_canonical();
-            one_machine && (one.port() == address.port() || !one.ip().is_loopback())
-        };
-        server.iter().any(same).then(|| "which is the API server's: turquoise's checks never ask it".to_owned())
     }
 
     /// A client that dials those addresses for that host and nothing else. Redirects lead to hosts that nobody granted,
@@ -244,6 +237,17 @@ impl Asker {
         }
         Ok(Answer { status, retry_after, body: body.bytes, cut: body.cut })
     }
+}
+
+/// Why an address is never asked: what it is, or whose.
+fn refusal(address: SocketAddr, server: &[SocketAddr]) -> Option<String> {
+    let ip = address.ip().to_canonical();
+    if let Some(what) = address::refusal(ip) {
+        return Some(format!("which is {what}: turquoise never asks it"));
+    }
+    // On this machine many listen; elsewhere the address is the API server's alone.
+    let same = |one: &SocketAddr| one.ip().to_canonical() == ip && (one.port() == address.port() || !ip.is_loopback());
+    server.iter().any(same).then(|| "which is the API server's: turquoise's checks never ask it".to_owned())
 }
 
 pub(super) async fn dial(

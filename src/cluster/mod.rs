@@ -5,6 +5,7 @@
 
 mod annotations;
 mod apply;
+mod drift;
 mod kinds;
 mod pods;
 mod record;
@@ -46,6 +47,7 @@ pub struct Cluster {
     client: Client,
     server: (String, u16),
     kinds: Arc<kinds::Kinds>,
+    answers: Arc<drift::Answers>,
 }
 
 /// Which objects a look or a write is about.
@@ -159,7 +161,7 @@ impl Cluster {
         let https = config.cluster_url.scheme_str() == Some("https");
         let server = (host.trim_matches(['[', ']']).to_owned(), port.unwrap_or(if https { 443 } else { 80 }));
         let client = Client::try_from(config).map_err(|error| config_error(&error))?;
-        Ok((Self { client, server, kinds: Arc::new(kinds::Kinds::default()) }, namespace))
+        Ok((Self { client, server, kinds: Arc::default(), answers: Arc::default() }, namespace))
     }
 
     /// The client, for requests through the API server's service proxy.

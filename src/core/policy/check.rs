@@ -190,8 +190,14 @@ impl Check {
     /// The preview Service that it asks.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
+        self.service_port().map(|(service, _)| service)
+    }
+
+    /// The preview Service that it asks, and on which port.
+    #[must_use]
+    pub fn service_port(&self) -> Option<(&str, u16)> {
         match &self.asks {
-            Asks::Http(HttpCheck { target: Target::Service { service, .. }, .. }) => Some(service),
+            Asks::Http(HttpCheck { target: Target::Service { service, port, .. }, .. }) => Some((service, *port)),
             Asks::Http(HttpCheck { target: Target::Url { .. }, .. }) | Asks::Webhook(_) => None,
         }
     }

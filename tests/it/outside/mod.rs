@@ -3,6 +3,7 @@
 
 mod checks;
 mod files;
+mod history;
 mod kills;
 mod messages;
 mod people;

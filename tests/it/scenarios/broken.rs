@@ -144,6 +144,22 @@ fn s45_endpoints_that_are_late_are_waited_for() {
 }
 
 #[test]
+fn s45_time_in_which_a_hand_had_changed_the_preview_does_not_count() {
+    let mut story = Story::new();
+    story.world.cluster.stuck = Some(PREVIEW);
+    story.bump(2).until("waits for endpoints").done();
+    story.world.now_s += DEADLINE_S.cast_signed() - 10;
+    let version = story.world.cluster.next();
+    let preview = story.world.cluster.service(PREVIEW).expect("a preview");
+    (preview.selects, preview.version) = (Some("blue".into()), version);
+    let mended = story.world.now_s;
+    story.until("commits");
+    assert!(story.world.now_s - mended >= DEADLINE_S.cast_signed(), "the wait began anew");
+    story.rests().is_live(Blue, 1).flips(0);
+    golden!("45_hand_on_the_preview", story);
+}
+
+#[test]
 fn s46_a_hand_on_the_live_service_fails_no_watch() {
     for hand in [Op::Kubectl, Op::KubectlRemoved] {
         let mut story = Story::new();
