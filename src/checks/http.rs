@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::NotPassed;
-use super::request::{Answer, Asker, BODY_BYTES_MAX, NoAnswer, Place, Request};
+use super::request::{Answer, Asker, NoAnswer, Place, Request};
 use super::secrets::{Hidden, Secrets};
 use crate::core::policy::{HttpCheck, JsonRule, Status};
 use crate::core::text::OneLine;
+use crate::net::ANSWER_BYTES_MAX;
 
 /// How long a refused connection is tried again: kube-proxy is a moment behind the EndpointSlices.
 const CONNECT_GRACE: Duration = Duration::from_secs(3);
@@ -57,7 +58,7 @@ fn judge(http: &HttpCheck, place: &Place, answer: &Answer, hidden: &Hidden) -> R
     }
     if answer.cut {
         return Err(OneLine::new(&format!(
-            "{name} answered more than {BODY_BYTES_MAX} bytes, which is too long to read as JSON"
+            "{name} answered more than {ANSWER_BYTES_MAX} bytes, which is too long to read as JSON"
         )));
     }
     let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {

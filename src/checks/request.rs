@@ -13,13 +13,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::Client;
 use kube::api::Api;
 
-use crate::core::address;
 use crate::core::policy::Method;
 use crate::core::text::OneLine;
 use crate::core::url::WebUrl;
+use crate::net::{ANSWER_BYTES_MAX, forbidden, names_loopback};
 
-/// How much of an answer is read: enough for a reason, little enough to be no weapon.
-pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Looking up a Service: what one call to the API server may take elsewhere, too.
 const LOOKUP_MAX: Duration = Duration::from_secs(10);
 /// Clients that are kept, one for each host and its addresses. All go when there are more: addresses changed often then.
@@ -154,8 +152,8 @@ impl Asker {
         path: &str,
     ) -> Result<Answer, NoAnswer> {
         // A Service's address is the API server's to give, so it is never its own.
-        if let Some(why) = refusal(address, &[]) {
-            return Err(NoAnswer::failed(format!("Service `{name}` has the address {}, {why}", address.ip())));
+        if let Some(why) = refusal(address, &[], address.ip().is_loopback()) {
+            return Err(NoAnswer::failed(format!("Service `{name}` has the address {}: {why}", address.ip())));
         }
         let client = self.client_for("", &[])?;
         dial(&client, request, &format!("http://{address}{path}"), Some(name)).await
@@ -173,18 +171,18 @@ impl Asker {
             .await
             .map_err(|error| NoAnswer::Refused(OneLine::new(&format!("{url} cannot be resolved: {error}"))))?
             .collect();
-        let (mut allowed, mut refused) = (Vec::new(), None);
-        for address in found {
-            match refusal(address, &server) {
-                None => allowed.push(address),
-                Some(why) => refused = Some(format!("{url} resolves to {}, {why}", address.ip())),
-            }
+        // One address that is never asked spoils the name: which of them is dialled would be chance.
+        let refused = found.iter().find_map(|address| {
+            let why = refusal(*address, &server, names_loopback(&url.host))?;
+            Some(format!("{url} resolves to {}: {why}", address.ip()))
+        });
+        if let Some(words) = refused {
+            return Err(NoAnswer::failed(words));
         }
-        if allowed.is_empty() {
-            let nothing = || format!("{url} resolves to no address");
-            return Err(NoAnswer::failed(refused.unwrap_or_else(nothing)));
+        if found.is_empty() {
+            return Err(NoAnswer::failed(format!("{url} resolves to no address")));
         }
-        let client = self.client_for(&url.host, &allowed)?;
+        let client = self.client_for(&url.host, &found)?;
         dial(&client, request, &url.to_dial(), None).await
     }
 
@@ -239,15 +237,15 @@ impl Asker {
     }
 }
 
-/// Why an address is never asked: what it is, or whose.
-fn refusal(address: SocketAddr, server: &[SocketAddr]) -> Option<String> {
+/// Why an address is never asked: what it is, or whose. `loopback`: this machine was asked for by its own name.
+fn refusal(address: SocketAddr, server: &[SocketAddr], loopback: bool) -> Option<String> {
     let ip = address.ip().to_canonical();
-    if let Some(what) = address::refusal(ip) {
-        return Some(format!("which is {what}: turquoise never asks it"));
+    if let Some(why) = forbidden(address.ip(), loopback) {
+        return Some(why.to_owned());
     }
     // On this machine many listen; elsewhere the address is the API server's alone.
     let same = |one: &SocketAddr| one.ip().to_canonical() == ip && (one.port() == address.port() || !ip.is_loopback());
-    server.iter().any(same).then(|| "which is the API server's: turquoise's checks never ask it".to_owned())
+    server.iter().any(same).then(|| "and a check never asks the API server".to_owned())
 }
 
 pub(super) async fn dial(
@@ -299,7 +297,7 @@ struct Bounded {
 impl Bounded {
     /// Takes what there is room for; false where there was more.
     fn take(&mut self, chunk: &[u8]) -> bool {
-        let room = BODY_BYTES_MAX - self.bytes.len();
+        let room = ANSWER_BYTES_MAX - self.bytes.len();
         self.bytes.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
         self.cut |= chunk.len() > room;
         !self.cut

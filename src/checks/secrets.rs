@@ -1,48 +1,36 @@
-//! Secrets that the operator granted: read from files when they are needed, never kept, never printed.
+//! Secrets that the operator granted: read when they are needed, never kept, never printed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use tokio::io::AsyncReadExt;
 
 use super::request::NoAnswer;
+use crate::core::grants::SecretSource;
 use crate::core::policy::{Header, HeaderValue, is_header_text};
 use crate::core::text::OneLine;
+use crate::net::read_secret;
 
-/// The longest secret: a token, a key, not a file.
-const SECRET_BYTES_MAX: u64 = 16 * 1024;
 /// Shorter pieces of a secret are not hidden by themselves: they stand in any text.
 const PIECE_CHARS_MIN: usize = 6;
 /// What stands in a text where a secret stood.
 const HIDDEN: &str = "***";
 
-/// The granted files, by name.
+/// The granted places, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Secrets(pub BTreeMap<String, PathBuf>);
+pub struct Secrets(pub BTreeMap<String, SecretSource>);
 
 /// What a request carried that must not be printed.
 #[derive(Default)]
 pub(super) struct Hidden(Vec<String>);
 
 impl Secrets {
-    /// A secret's text, without the line end that editors leave behind it.
+    /// A secret's text.
     pub(super) async fn read(&self, name: &str) -> Result<String, NoAnswer> {
-        let hindered = |why: String| NoAnswer::Hindered(OneLine::new(&format!("the Secret `{name}` {why}")));
-        let path = self.0.get(name).ok_or_else(|| hindered("is not granted".to_owned()))?;
-        let mut text = String::new();
-        let read = async {
-            let file = tokio::fs::File::open(path).await?;
-            file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).await
-        };
-        match read.await {
-            Ok(length) if length as u64 > SECRET_BYTES_MAX => {
-                Err(hindered(format!("is longer than {SECRET_BYTES_MAX} bytes")))
-            }
-            // The error names neither the path's content nor, being the operator's, the path.
-            Err(error) => Err(hindered(format!("cannot be read: {}", error.kind()))),
-            Ok(_) if text.trim_end().is_empty() => Err(hindered("is empty".to_owned())),
-            Ok(_) => Ok(text.trim_end().to_owned()),
-        }
+        let hindered = |why: &str| NoAnswer::Hindered(OneLine::new(&format!("the Secret `{name}`: {why}")));
+        let source = self.0.get(name).ok_or_else(|| hindered("it is not granted"))?.clone();
+        let read = tokio::task::spawn_blocking(move || read_secret(&source)).await;
+        // The place is the operator's affair: only what is wrong with it is told.
+        let bytes =
+            read.map_err(|_lost| hindered("it could not be read"))?.map_err(|error| hindered(error.words.as_str()))?;
+        String::from_utf8(bytes).map_err(|_bytes| hindered("it is no text"))
     }
 
     /// The headers with their values, and what of them must not be printed.
@@ -111,20 +99,21 @@ mod tests {
         let write = |name: &str, text: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("written");
-            (name.to_owned(), path)
+            (name.to_owned(), SecretSource::File(path))
         };
         let secrets = Secrets(
             [
                 write("good", b"hunter2\r\n"),
                 write("empty", b"\n"),
-                write("long", &[b'x'; 20_000]),
+                write("long", &[b'x'; 70_000]),
+                write("bytes", &[0xff]),
                 write("lines", b"a\nb"),
-                ("gone".to_owned(), folder.path().join("nothing")),
+                ("gone".to_owned(), SecretSource::File(folder.path().join("nothing"))),
             ]
             .into(),
         );
         assert_eq!(secrets.read("good").await.ok().as_deref(), Some("hunter2"));
-        for name in ["empty", "long", "gone", "unknown"] {
+        for name in ["empty", "long", "bytes", "gone", "unknown"] {
             let Err(NoAnswer::Hindered(words)) = secrets.read(name).await else { panic!("{name} is read") };
             assert!(words.as_str().contains(name) && !words.as_str().contains("nothing"), "{words}");
         }

@@ -16,6 +16,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
 use crate::core::colour::Colour;
+use crate::core::grants::SecretSource;
 use crate::core::ids::{CommitId, Digest};
 use crate::core::policy::{Asks, parse};
 use crate::core::signature::signature;
@@ -205,9 +206,9 @@ async fn metadata_and_the_api_server_are_never_asked() {
         (on_url("http://[::ffff:169.254.169.254]/"), "link-local"),
         (on_url("http://[fe80::1]/"), "link-local"),
         (on_url("http://100.100.100.200/"), "metadata"),
-        (on_url("http://0.0.0.0/"), "no host"),
-        (on_url(&format!("http://127.0.0.1:{port}/api/v1/secrets")), "the API server's"),
-        (on_url(&format!("http://localhost:{port}/api/v1/secrets")), "the API server's"),
+        (on_url("http://0.0.0.0/"), "unspecified"),
+        (on_url(&format!("http://127.0.0.1:{port}/api/v1/secrets")), "never asks the API server"),
+        (on_url(&format!("http://localhost:{port}/api/v1/secrets")), "never asks the API server"),
         (on_service(80, "/"), "link-local"),
     ] {
         let found = round(&asker, &http_of(""), &place).await;
@@ -256,7 +257,7 @@ fn secret(name: &str, text: &str) -> (tempfile::TempDir, Secrets) {
     let folder = tempfile::tempdir().expect("a folder");
     let path: PathBuf = folder.path().join(name);
     std::fs::write(&path, text).expect("written");
-    (folder, Secrets(BTreeMap::from([(name.to_owned(), path)])))
+    (folder, Secrets(BTreeMap::from([(name.to_owned(), SecretSource::File(path))])))
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::core::grants::Grants;
+use crate::core::grants::{Grants, SecretSource};
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -77,15 +77,16 @@ struct RunArgs {
     /// A host that turquoise.yaml may ask and send messages to, `HOST` or `HOST:PORT`; may be repeated
     #[arg(long = "allow-host", env = "TURQUOISE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
-    /// A Secret that turquoise.yaml may name for headers and signatures, and the file that holds it; may be repeated
+    /// A Secret that turquoise.yaml may name for headers and signatures, and where it is: `file:PATH` or `env:VARIABLE`;
+    /// may be repeated
     #[arg(
         long = "allow-secret",
         env = "TURQUOISE_ALLOW_SECRET",
-        value_name = "NAME=FILE",
+        value_name = "NAME=PLACE",
         value_delimiter = ',',
         value_parser = secret
     )]
-    secrets: Vec<(String, PathBuf)>,
+    secrets: Vec<(String, SecretSource)>,
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
@@ -185,11 +186,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     crate::core::policy::parse_duration(text)
 }
 
-/// `NAME=FILE`.
-fn secret(text: &str) -> Result<(String, PathBuf), String> {
+/// `NAME=file:PATH`.
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
     match text.split_once('=') {
-        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
-        Some(_) | None => Err("write NAME=FILE".to_owned()),
+        Some((name, place)) if !name.is_empty() => Ok((name.to_owned(), place.parse()?)),
+        Some(_) | None => Err("write `NAME=file:PATH` or `NAME=env:VARIABLE`".to_owned()),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::core::observed::{PodState, Trouble, after};
 use crate::core::text::OneLine;
 use crate::core::trouble::TroubleReason;
 
+/// The label by which a Deployment tells the pods of its templates apart.
+const TEMPLATE_HASH: &str = "pod-template-hash";
 /// A container that crashed that often will crash again: one restart may be a race at the start.
 const HOPELESS_RESTARTS: i32 = 2;
 /// The kubelet tries a pull again after 10 s: a pod without its image after that time was refused at least twice, and one
@@ -34,6 +36,19 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+/// The facts of a workload's pods. What is wrong with pods of an older template is on its way out with them, and says
+/// nothing about the new one: `current` says whether the status speaks of the newest spec.
+pub(super) fn states<'a>(pods: impl Iterator<Item = &'a Pod> + Clone, current: bool) -> Vec<PodState> {
+    let template = |pod: &'a Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(TEMPLATE_HASH));
+    let newest = pods.clone().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    let newest = newest.and_then(template);
+    pods.map(|pod| {
+        let state = state(pod);
+        if current && template(pod) == newest { state } else { PodState { trouble: None, ..state } }
+    })
+    .collect()
 }
 
 /// The facts of one pod.
@@ -189,6 +204,28 @@ mod tests {
         ] {
             assert_eq!(trouble(status.clone()), expect.map(|(words, from)| (words.to_owned(), from)), "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_pods_of_an_older_template_does_not_count() {
+        let pod = |hash: &str, second: u8| -> Pod {
+            let waiting = json!({"waiting": {"reason": "InvalidImageName", "message": "no"}});
+            let status = container(waiting, json!({}), 0);
+            let created = format!("1970-01-01T00:00:0{second}Z");
+            serde_json::from_value(json!({
+                "metadata": {"name": hash, "uid": hash, "creationTimestamp": created, "labels": {"pod-template-hash": hash}},
+                "status": status,
+            }))
+            .expect("a pod")
+        };
+        let (old, new) = (pod("old", 1), pod("new", 2));
+        let troubled = |pods: &[&Pod], current| -> Vec<String> {
+            let states = states(pods.iter().copied(), current);
+            states.into_iter().filter(|pod| pod.trouble.is_some()).map(|pod| pod.name).collect()
+        };
+        assert_eq!(troubled(&[&old, &new], true), ["new"]);
+        assert_eq!(troubled(&[&old], true), ["old"]);
+        assert_eq!(troubled(&[&old], false), Vec::<String>::new(), "the controller has not seen the new template yet");
     }
 
     #[test]

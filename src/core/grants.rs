@@ -2,12 +2,13 @@
 //! nothing else (DESIGN 9).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::policy::Policy;
 use super::report::Blocked;
 use super::text::OneLine;
-use super::url::WebUrl;
 
 /// The operator's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,9 +17,40 @@ pub struct Grants {
     pub namespaces: BTreeSet<String>,
     /// Hosts that checks and webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
-    /// Secrets that a policy may name, each in a file of the operator's: a Secret of Kubernetes is mounted, never read
-    /// through the API (I6).
-    pub secrets: BTreeMap<String, PathBuf>,
+    /// Secrets that turquoise.yaml may name, and where they are read: a Secret of Kubernetes is mounted, never read through
+    /// the API (I6).
+    pub secrets: BTreeMap<String, SecretSource>,
+}
+
+/// Where the operator keeps a secret: `file:PATH` or `env:VARIABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// A variable of turquoise's own environment.
+    Env(String),
+}
+
+impl FromStr for SecretSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", variable)) if !variable.is_empty() => Ok(Self::Env(variable.to_owned())),
+            // What stands there may be the secret itself: it is not repeated.
+            Some(_) | None => Err("write where the secret is: `file:PATH` or `env:VARIABLE`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Env(variable) => write!(f, "the variable {variable}"),
+        }
+    }
 }
 
 impl Grants {
@@ -43,24 +75,18 @@ impl Grants {
         }
         for check in &policy.checks {
             let name = &check.name;
-            problems.extend(check.urls().filter(|url| !self.allows(url)).map(|url| {
+            problems.extend(check.urls().filter(|url| !self.allows(&url.host, Some(url.port))).map(|url| {
                 OneLine::new(&format!(
                     "turquoise.yaml: check `{name}` asks `{url}`, which is not granted; the operator may grant it with `--allow-host {url}`"
                 ))
             }));
             problems.extend(check.secrets().filter(|secret| !self.secrets.contains_key(*secret)).map(|secret| {
                 OneLine::new(&format!(
-                    "turquoise.yaml: check `{name}` names the Secret `{secret}`, which is not granted; the operator may grant it with `--allow-secret {secret}=FILE`"
+                    "turquoise.yaml: check `{name}` names the Secret `{secret}`, which is not granted; the operator may grant it with `--allow-secret {secret}=file:PATH`"
                 ))
             }));
         }
         (!problems.is_empty()).then_some(Blocked::Invalid { problems })
-    }
-
-    /// Whether a check may ask there.
-    #[must_use]
-    pub fn allows(&self, url: &WebUrl) -> bool {
-        self.hosts.contains(&url.host) || self.hosts.contains(&url.authority())
     }
 
     /// Whether a webhook may be sent there.
@@ -72,6 +98,12 @@ impl Grants {
             .filter(|(_, port)| port.parse::<u16>().is_ok())
             .map_or(authority, |(host, _)| host);
         self.hosts.contains(authority) || self.hosts.contains(host)
+    }
+
+    /// Whether a host may be reached on a port: as a parser of URLs gives them.
+    #[must_use]
+    pub fn allows(&self, host: &str, port: Option<u16>) -> bool {
+        self.hosts.contains(host) || port.is_some_and(|port| self.hosts.contains(&format!("{host}:{port}")))
     }
 }
 
@@ -107,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_given_by_its_place() {
+        assert_eq!("file:/run/key".parse(), Ok(SecretSource::File("/run/key".into())));
+        assert_eq!("env:KEY".parse(), Ok(SecretSource::Env("KEY".into())));
+        for wrong in ["s3cret", "file:", "env:", "vault:s3cret"] {
+            let error = wrong.parse::<SecretSource>().expect_err(wrong);
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_refusal_names_the_flag_and_no_token() {
         let policy = Policy {
             namespace: Some("kube-system".into()),
@@ -134,14 +176,14 @@ mod tests {
             "--allow-host preview.example:80",
             "--allow-host shop.example:443",
             "--allow-host board.example:8443",
-            "--allow-secret board=FILE",
+            "--allow-secret board=file:PATH",
         ] {
             assert!(words.contains(flag), "{flag}: {words}");
         }
         assert!(!words.contains("hunter2"), "{words}");
         let granted = Grants {
             hosts: ["preview.example".into(), "shop.example:443".into(), "board.example".into()].into(),
-            secrets: [("board".into(), "/run/secrets/board".into())].into(),
+            secrets: [("board".into(), SecretSource::File("/run/secrets/board".into()))].into(),
             ..Grants::default()
         };
         assert_eq!(granted.refuse(&policy, "default"), None);

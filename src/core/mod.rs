@@ -5,7 +5,6 @@
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod action;
-pub mod address;
 pub mod colour;
 pub mod desired;
 pub mod digest;

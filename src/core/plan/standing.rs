@@ -197,7 +197,8 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     if late {
         return Standing::Failed(too_late(view, waiting));
     }
-    let hopeless = state.troubles().filter_map(|(_, trouble)| trouble.hopeless_from).min();
+    let hopeless = state.troubles().filter_map(|(_, trouble)| trouble.hopeless_from);
+    let hopeless = hopeless.filter(|from| *from > view.observed.at).min();
     Standing::Wait(waiting, Some(hopeless.map_or(deadline, |hopeless| hopeless.min(deadline))))
 }
 
