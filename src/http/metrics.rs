@@ -89,6 +89,7 @@ impl Default for Metrics {
             phase,
             synced,
             repos,
+            asked,
             configuration,
         }
     }
