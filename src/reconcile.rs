@@ -9,6 +9,7 @@
 //! ```
 
 mod compare;
+mod error;
 mod names;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,8 @@ use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
+
+pub use error::PassError;
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -62,23 +65,6 @@ pub struct Reconciler {
     pub dry_run: bool,
     /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
     pub known_verdict: Option<VerdictStatus>,
-}
-
-/// Why a pass ended early. Waiting is not an error.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// Git.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The cluster.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The app or its repository is gone since the pass was asked for.
-    #[error("the app is gone")]
-    Gone,
-    /// The thread that asked git is gone.
-    #[error("failed to ask git: {0}")]
-    Thread(#[from] tokio::task::JoinError),
 }
 
 /// What a pass found last.
@@ -417,28 +403,4 @@ impl Reconciler {
 
 fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
-}
-
-impl PassError {
-    /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
-    }
-
-    /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Blocked> {
-        match self {
-            Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
-            Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
-        }
-    }
-
-    /// The error in one line.
-    #[must_use]
-    pub fn words(&self) -> OneLine {
-        OneLine::new(&self.to_string())
-    }
 }

@@ -2,7 +2,7 @@
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
@@ -21,26 +21,29 @@ pub enum Touched {
     Anything,
 }
 
-/// Something of a namespace's workloads, pods, Services or endpoints changed, or a watch broke and was opened again.
+/// Something of a namespace's workloads, pods, Services, endpoints or the apps' ConfigMaps changed, or a watch broke and was opened again.
 /// The stream does not end; breaks are mended with a back-off.
 pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item = Touched> + Send + use<> {
     let (client, name) = (cluster.client().clone(), namespace);
-    let streams: [stream::BoxStream<'static, Touched>; 4] = [
-        touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client, name)),
+    let all = watcher::Config::default();
+    let streams: [stream::BoxStream<'static, Touched>; 5] = [
+        touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client.clone(), name), &all),
+        // A namespace holds many that are nobody's here, and some that change every few seconds.
+        touched(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, name), &all.clone().labels(annotations::APP)),
     ];
     stream::select_all(streams)
 }
 
 /// Metadata is enough to know whose it is, and keeps the daemon small.
-fn touched<K>(api: Api<K>) -> stream::BoxStream<'static, Touched>
+fn touched<K>(api: Api<K>, which: &watcher::Config) -> stream::BoxStream<'static, Touched>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
     K::DynamicType: Default + Clone,
 {
-    watcher(api, watcher::Config::default())
+    watcher(api, which.clone())
         .default_backoff()
         .filter_map(async |event| match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some(whose(object.meta())),

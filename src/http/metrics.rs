@@ -75,6 +75,7 @@ impl Default for Metrics {
         registry.register("app_synced_timestamp_seconds", "Time of the last look that succeeded", synced.clone());
         let (repos, asked, configuration) = (Family::default(), Family::default(), Gauge::default());
         registry.register("repo_up", "1 where the repository answered when it was last asked, else 0", repos.clone());
+        registry.register("repo_asked", "Times that the repository was asked for HEAD", asked.clone());
         registry.register(
             "configuration_good",
             "1 where the configuration file is in force as it is",
