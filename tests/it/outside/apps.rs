@@ -10,7 +10,7 @@ use super::many::{Many, Shop, is_live, set_tag, write, write_overlays};
 const EIGHTEEN_MAX: Duration = Duration::from_secs(40);
 
 const fn plain(name: &str) -> Shop<'_> {
-    Shop { name, replicas: 0, check: None }
+    Shop { name, replicas: 1, check: None }
 }
 
 /// A configuration file for repositories, each with its own namespace.
