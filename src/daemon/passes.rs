@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use notify::RecursiveMode;
 
 use super::behind::{self, Left};
 use super::inbox::Trigger;
@@ -82,7 +81,7 @@ impl Daemon {
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
-            self.folders.add(&path, Trigger::Git(name.clone()), RecursiveMode::Recursive);
+            self.folders.add(&path, Trigger::Git(name.clone()));
             // Nothing says whether it changed between the search and the watch.
             self.inbox.put(Trigger::Git(name.clone()));
         }

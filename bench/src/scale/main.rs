@@ -1,6 +1,6 @@
 //! `make bench-scale`: many apps in many repositories, from outside. The sandbox, turquoise and git are processes of their
-//! own; this one writes repositories, pushes, asks for the status and looks at `/proc`. The apps have no pods: what is
-//! measured is turquoise, not containers.
+//! own; this one writes repositories, pushes, asks for the status and looks at `/proc`. Each colour has one pod without a probe,
+//! because a colour without pods takes no traffic.
 
 #[path = "../http.rs"]
 mod http;

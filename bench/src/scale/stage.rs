@@ -213,7 +213,7 @@ fn repo_name(repo: usize) -> String {
     format!("team-{repo:02}")
 }
 
-/// An app of a Deployment without pods, a generated ConfigMap, a live Service and a preview.
+/// An app of a Deployment with one pod a colour and no probe, a generated ConfigMap, a live Service and a preview.
 fn write_app(folder: &Path, app: usize) -> anyhow::Result<()> {
     let name = format!("app-{app:04}");
     let colour = |colour: &str| {
@@ -227,8 +227,8 @@ fn write_app(folder: &Path, app: usize) -> anyhow::Result<()> {
         )
     };
     let deployment = format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: 0\n  selector:\n    matchLabels: {{app: {name}}}\n  \
-         template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      containers:\n      - name: web\n        image: shop\n        \
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: 1\n  selector:\n    matchLabels: {{app: {name}}}\n  \
+         template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      containers:\n      - name: web\n        image: shop\n        args: [backend]\n        \
          envFrom:\n        - configMapRef: {{name: {name}}}\n"
     );
     let base = format!(

@@ -10,7 +10,7 @@ use super::many::{Many, Shop, is_live, set_tag, write, write_overlays};
 const EIGHTEEN_MAX: Duration = Duration::from_secs(40);
 
 const fn plain(name: &str) -> Shop<'_> {
-    Shop { name, replicas: 0, check: None }
+    Shop { name, replicas: 1, check: None }
 }
 
 /// A configuration file for repositories, each with its own namespace.
@@ -117,10 +117,17 @@ fn eighteen_apps_changed_by_one_push() {
 #[test]
 fn a_check_that_hangs_holds_back_nobody() {
     let mut world = Many::open();
-    world.repo("shops", &[Shop { name: "slow", replicas: 1, check: Some("/slow?ms=50000") }, plain("quick")]);
+    let slow = |check| Shop { name: "slow", replicas: 1, check };
+    world.repo("shops", &[slow(None), plain("quick")]);
     let daemon = world.run(&["--repo", "shops.git"]);
+    for app in ["slow", "quick"] {
+        world.until_live(daemon, app, "blue", "1.0.0");
+    }
+    world.commit("shops", "Release what hangs", |clone| {
+        write_overlays(&clone.join("slow"), &slow(Some("/slow?ms=50000")), "../../base");
+        set_tag(&clone.join("slow/base/kustomization.yaml"), "2.0.0");
+    });
     world.until(daemon, "slow", "its check to run", |app| app["phase"] == "verifying");
-    world.until_live(daemon, "quick", "blue", "1.0.0");
     world.bump("shops", &["quick"], "2.0.0");
     world.until_live(daemon, "quick", "green", "2.0.0");
     let slow = world.status(daemon, "slow");
@@ -200,7 +207,8 @@ fn an_app_that_is_removed_or_renamed_is_left_as_it_is() {
     for app in ["gone", "named", "stays"] {
         world.until_live(daemon, app, "blue", "1.0.0");
     }
-    let before = [world.uids("default", "all", "gone"), world.uids("default", "all", "named")];
+    let before =
+        [world.uids("default", "deployments,services", "gone"), world.uids("default", "deployments,services", "named")];
     world.commit("shops", "Remove one, rename another", |clone| {
         fs::remove_dir_all(clone.join("gone")).expect("removed");
         let policy = clone.join("named/turquoise.yaml");
@@ -222,7 +230,7 @@ fn an_app_that_is_removed_or_renamed_is_left_as_it_is() {
     world.bump("shops", &["stays"], "2.0.0");
     world.until_live(daemon, "stays", "green", "2.0.0");
     assert_eq!(
-        [world.uids("default", "all", "gone"), world.uids("default", "all", "named")],
+        [world.uids("default", "deployments,services", "gone"), world.uids("default", "deployments,services", "named")],
         before,
         "nothing is touched"
     );
