@@ -11,7 +11,7 @@ mod check;
 mod raw;
 
 pub use check::{Asks, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck};
-pub(crate) use raw::is_header_text;
+pub(crate) use raw::{in_our_words, is_dns_label, is_header_text};
 pub use raw::{parse, parse_duration};
 
 /// The policy's file name; the folder that holds it is the app.
