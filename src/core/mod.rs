@@ -5,7 +5,9 @@
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod action;
+pub mod book;
 pub mod colour;
+pub mod describe;
 pub mod desired;
 pub mod digest;
 pub mod event;

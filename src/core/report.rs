@@ -4,7 +4,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::colour::Colour;
@@ -65,7 +65,7 @@ impl Phase {
 }
 
 /// What is waited for. Waiting is not an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Waiting {
     /// The colour's pods are not ready yet.
@@ -123,6 +123,33 @@ pub enum Waiting {
         /// When it is scaled down.
         at: Timestamp,
     },
+}
+
+impl Waiting {
+    /// The word in the status and on the page.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Readiness { .. } => "readiness",
+            Self::Size { .. } => "size",
+            Self::Endpoints { .. } => "endpoints",
+            Self::Checks { .. } => "checks",
+            Self::Approval { .. } => "approval",
+            Self::Watch { .. } => "watch",
+            Self::Retire { .. } => "retire",
+        }
+    }
+
+    /// The moment at which time alone ends it: a deadline, the watch's end, the old colour's retirement.
+    #[must_use]
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Readiness { deadline, .. } | Self::Size { deadline, .. } => Some(*deadline),
+            Self::Watch { until } => Some(*until),
+            Self::Retire { at, .. } => Some(*at),
+            Self::Endpoints { .. } | Self::Checks { .. } | Self::Approval { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Waiting {
@@ -297,7 +324,7 @@ impl fmt::Display for Blocked {
 }
 
 /// What a person should know although nothing waits for them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Alert {
     /// The watch failed, and the idle colour holds nothing that may take traffic.
@@ -342,6 +369,23 @@ pub enum Alert {
         /// Which.
         objects: Vec<OneLine>,
     },
+}
+
+impl Alert {
+    /// The word in the status.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::NothingToGoBackTo { .. } => "nothing_to_go_back_to",
+            Self::PinUnreachable { .. } => "pin_unreachable",
+            Self::Astray { .. } => "astray",
+            Self::VerifiedNotReady { .. } => "verified_not_ready",
+            Self::Drift { .. } => "drift",
+            Self::NameTaken { .. } => "name_taken",
+            Self::Configuration { .. } => "configuration",
+            Self::Missing { .. } => "missing",
+        }
+    }
 }
 
 impl fmt::Display for Alert {

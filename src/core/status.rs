@@ -124,7 +124,7 @@ impl AppStatus {
         Self {
             name,
             namespace,
-            repo,
+            repo: without_credentials(&repo),
             branch,
             head: None,
             phase: Phase::Settled,
@@ -194,6 +194,15 @@ impl AppStatus {
     }
 }
 
+/// An address without its user and password, and without a query, which may hold a token.
+fn without_credentials(repo: &str) -> String {
+    let Some((scheme, rest)) = repo.split_once("://") else { return repo.to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
 fn colour_status(desired: &Desired, observed: &Observed, colour: Colour) -> ColourStatus {
     let state = &observed.colours[colour];
     let revision = state.record.as_ref().map(|record| record.revision.clone());
@@ -231,4 +240,22 @@ fn candidate(
         CheckStatus { name: check.name.clone(), state, reason }
     });
     Some(Candidate { revision: revision.clone(), checks: checks.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_shows_no_credential() {
+        for (repo, shown) in [
+            ("https://user:secret@example.org/shop.git?token=secret", "https://example.org/shop.git"),
+            ("https://secret@example.org", "https://example.org"),
+            ("git@example.org:shop.git", "git@example.org:shop.git"),
+            ("/srv/git/a@b?c.git", "/srv/git/a@b?c.git"),
+        ] {
+            let status = AppStatus::unknown(AppName::new("shop"), "default".into(), repo.into(), "main".into());
+            assert_eq!(status.repo, shown);
+        }
+    }
 }

@@ -26,7 +26,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Self; 5] = [Self::Released, Self::Rejected, Self::Withdrawn, Self::Superseded, Self::Verified];
+    /// Every value.
+    pub const ALL: [Self; 5] = [Self::Released, Self::Rejected, Self::Withdrawn, Self::Superseded, Self::Verified];
 
     /// The word in trailers, the status and metrics.
     #[must_use]

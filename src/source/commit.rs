@@ -135,7 +135,7 @@ pub(super) fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, So
     }
 }
 
-fn move_reference(
+pub(super) fn move_reference(
     repo: &Repository,
     branch: &str,
     reference: &str,
@@ -157,7 +157,7 @@ fn move_reference(
 }
 
 /// The live Services name the colour, the previews the other one.
-fn selector_edits(
+pub(super) fn selector_edits(
     ground: &Ground<'_>,
     parent: &git2::Commit<'_>,
     shape: &Shape,
@@ -202,7 +202,7 @@ fn edited_lock(
 }
 
 /// Writes the tree with the edits in it. Files keep their modes.
-fn write_tree(repo: &Repository, parent: &git2::Commit<'_>, edits: &[Edited]) -> Result<Oid, SourceError> {
+pub(super) fn write_tree(repo: &Repository, parent: &git2::Commit<'_>, edits: &[Edited]) -> Result<Oid, SourceError> {
     let base = parent.tree().map_err(git("a tree cannot be read"))?;
     let mut update = TreeUpdateBuilder::new();
     for edit in edits {

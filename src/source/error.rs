@@ -32,12 +32,20 @@ pub enum SourceError {
         work_tree: String,
     },
     /// The repository has no such branch.
-    #[error("`{location}` has no branch `{branch}`")]
+    #[error("`{location}` has no branch `{branch}`{others}")]
     NoBranch {
         /// The location.
         location: String,
         /// The branch.
         branch: String,
+        /// Which branches it has, in words; empty where it has none.
+        others: String,
+    },
+    /// A person's files would be overwritten.
+    #[error("`{path}` has changes that are not committed; commit or stash them first")]
+    Uncommitted {
+        /// The file.
+        path: OneLine,
     },
     /// Somebody holds the branch's lock file: another git just now, or one that was killed.
     #[error(

@@ -33,6 +33,31 @@ pub struct HistoryEntry {
     pub live: Option<Colour>,
 }
 
+/// A commit in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitNote {
+    /// The first line of its message.
+    pub subject: OneLine,
+    /// Who wrote it.
+    pub author: OneLine,
+    /// When it was committed, by its own word.
+    pub time: Timestamp,
+    /// How many parents it has: a merge has several.
+    pub parents: usize,
+}
+
+impl CommitNote {
+    pub(super) fn of(commit: &Commit<'_>) -> Self {
+        let (author, subject) = words(commit);
+        Self {
+            subject,
+            author,
+            time: Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
+            parents: commit.parent_count(),
+        }
+    }
+}
+
 /// The newest commits that changed what HEAD's overlays are rendered from, the policy or the lock, or that carry facts
 /// of the app; newest first. Merges that bring in such a change are left out for the commits they bring.
 pub(super) fn history(
@@ -57,15 +82,9 @@ pub(super) fn history(
             continue;
         }
         let live = said.as_ref().and_then(|_| verdicts::trailers(ground, &commit)?.live);
-        let (author, subject) = words(&commit);
-        entries.push(HistoryEntry {
-            commit: id_of(commit.id()),
-            subject,
-            author,
-            time: Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
-            facts: said.unwrap_or_default(),
-            live,
-        });
+        let CommitNote { subject, author, time, .. } = CommitNote::of(&commit);
+        let facts = said.unwrap_or_default();
+        entries.push(HistoryEntry { commit: id_of(commit.id()), subject, author, time, facts, live });
     }
     Ok(entries)
 }

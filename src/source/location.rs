@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Repository};
+use git2::{BranchType, ErrorCode, Repository};
 
 use super::error::SourceError;
 use crate::core::text::OneLine;
+
+/// Branches that an error names: more is a list that nobody reads.
+const BRANCHES_NAMED_MAX: usize = 8;
 
 /// The path that a location names.
 ///
@@ -78,6 +81,26 @@ pub(super) fn refuse_checked_out(repo: &Repository, branch: &str, reference: &st
         }
     }
     Ok(())
+}
+
+/// Refuses a branch that is not there in a repository that has others: its name was mistyped. A repository without any
+/// waits for its first push.
+pub(super) fn refuse_missing_branch(repo: &Repository, location: &str, branch: &str) -> Result<(), SourceError> {
+    if repo.find_branch(branch, BranchType::Local).is_ok() {
+        return Ok(());
+    }
+    let branches = repo.branches(Some(BranchType::Local)).into_iter().flatten().flatten();
+    let mut names: Vec<String> = branches.filter_map(|(other, _)| Some(other.name().ok()??.to_owned())).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort();
+    let more = names.len().saturating_sub(BRANCHES_NAMED_MAX);
+    names.truncate(BRANCHES_NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let others = OneLine::new(&format!("; it has {}{more}; name one with `--branch`", names.join(", ")));
+    let others = others.to_string();
+    Err(SourceError::NoBranch { location: location.to_owned(), branch: branch.to_owned(), others })
 }
 
 fn points_at(head: &Path, reference: &str) -> bool {

@@ -36,6 +36,7 @@ mod handles;
 mod history;
 mod kustomize;
 mod location;
+mod person;
 mod reads;
 mod renders;
 mod shelf;
@@ -52,7 +53,8 @@ mod tests;
 pub use apps::App;
 pub use commit::{Committed, Identity};
 pub use error::SourceError;
-pub use history::HistoryEntry;
+pub use history::{CommitNote, HistoryEntry};
+pub use person::{Errand, FileChange, NothingToDo};
 
 use apps::Apps;
 use chronicle::Chronicle;
@@ -121,7 +123,10 @@ impl Repo {
     /// A URL (https and ssh are to come), no repository there, or the branch is checked out in a work tree.
     pub fn open(location: &str, branch: &str) -> Result<Self, SourceError> {
         let repo = Self::open_to_read(location, branch)?;
-        repo.handles.with(|git| location::refuse_checked_out(git, branch, &repo.reference))?;
+        repo.handles.with(|git| {
+            location::refuse_checked_out(git, branch, &repo.reference)?;
+            location::refuse_missing_branch(git, location, branch)
+        })?;
         Ok(repo)
     }
 
@@ -181,7 +186,8 @@ impl Repo {
     /// The branch is not there, or cannot be read.
     pub fn head(&self) -> Result<CommitId, SourceError> {
         let head = self.handles.with(|git| commit::head(git, &self.reference))?;
-        let none = || SourceError::NoBranch { location: self.location.clone(), branch: self.branch.clone() };
+        let (location, branch) = (self.location.clone(), self.branch.clone());
+        let none = || SourceError::NoBranch { location, branch, others: String::new() };
         head.map(id_of).ok_or_else(none)
     }
 
@@ -318,6 +324,12 @@ impl Repo {
                 || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
             if same { commit::land(git, &self.branch, &order, &prepared, now) } else { Ok(Committed::Stale) }
         })
+    }
+
+    /// A commit in words; `None` where it cannot be reached.
+    #[must_use]
+    pub fn note(&self, id: &CommitId) -> Option<CommitNote> {
+        self.handles.with(|git| Ok(ground::find(git, id).map(|commit| CommitNote::of(&commit)))).ok().flatten()
     }
 
     /// The newest commits that concern an app, newest first.
