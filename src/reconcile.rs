@@ -23,6 +23,7 @@ use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
+use crate::core::describe::describe;
 use crate::core::desired::{Desired, Role};
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
@@ -128,7 +129,7 @@ pub enum Did {
         revision: CommitId,
     },
     /// Would do this, were it not a dry run.
-    Would(Box<Action>),
+    Would(String),
     /// Did something that changes no release.
     Other(&'static str),
 }
@@ -166,7 +167,7 @@ impl Reconciler {
             let mut moved = false;
             for action in &view.plan.actions {
                 if self.dry_run {
-                    did(Did::Would(Box::new(action.clone())));
+                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch)));
                     continue;
                 }
                 self.perform(action, &view, &policy, &mut did).await?;

@@ -1,6 +1,6 @@
 //! From what was done to messages and log lines: one a transition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -14,6 +14,9 @@ use crate::http::Metrics;
 use crate::notify::Notifier;
 use crate::reconcile::{Did, View};
 use crate::source::App;
+
+/// Sentences of a dry run that are remembered, so that a look that finds the same says nothing.
+const WOULD_MAX: usize = 200;
 
 /// Tells people, once.
 #[derive(Clone)]
@@ -30,6 +33,8 @@ struct Said {
     /// Switched, and the EndpointSlices do not hold the new colour yet.
     switching: Option<(Colour, CommitId)>,
     blocked: Option<String>,
+    /// What a dry run said that it would do.
+    would: BTreeSet<String>,
 }
 
 impl Announcer {
@@ -73,7 +78,18 @@ impl Announcer {
                 tracing::info!(app = %name, "the live overlay is there, with {colour} ({})", revision.short());
                 self.with(name, |said| said.switching = Some((*colour, revision.clone())));
             }
-            Did::Would(action) => tracing::info!(app = %name, "would do: {action:?}"),
+            Did::Would(words) => {
+                // Every look finds the same: it is said once.
+                let news = self.with(name, |said| {
+                    if said.would.len() >= WOULD_MAX {
+                        said.would.clear();
+                    }
+                    said.would.insert(words.clone())
+                });
+                if news {
+                    tracing::info!(app = %name, "would {words}");
+                }
+            }
             Did::Other(what) => tracing::debug!(app = %name, "{what}"),
         }
     }

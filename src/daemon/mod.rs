@@ -5,6 +5,7 @@ mod behind;
 pub mod clock;
 mod inbox;
 mod passes;
+mod reach;
 mod reload;
 mod repos;
 mod schedule;
@@ -74,6 +75,7 @@ pub async fn run(
     let mut daemon = Daemon::start(settings, updates).await?;
     tokio::pin!(stop);
     loop {
+        daemon.board.health(http::Health::turned);
         let due = daemon.schedule.next_due(clock::now());
         let events = tokio::select! {
             () = &mut stop => break,
@@ -94,14 +96,10 @@ pub async fn run(
     Ok(())
 }
 
+/// The moment at which something is due, and at the latest the next heartbeat: the loop shows that it turns.
 async fn until(due: Option<Timestamp>) {
-    match due {
-        Some(due) => {
-            let left = due.duration_since(clock::now());
-            tokio::time::sleep(Duration::try_from(left).unwrap_or(Duration::ZERO)).await;
-        }
-        None => std::future::pending().await,
-    }
+    let left = due.map(|due| Duration::try_from(due.duration_since(clock::now())).unwrap_or(Duration::ZERO));
+    tokio::time::sleep(left.unwrap_or(http::HEARTBEAT).min(http::HEARTBEAT)).await;
 }
 
 /// What a task of the loop brings back.
@@ -174,6 +172,8 @@ impl Daemon {
             }
             background.spawn(server);
         }
+        let poll = settings.repos.iter().map(|repo| repo.poll).min().unwrap_or(crate::config::POLL_DEFAULT);
+        background.spawn(reach::ask_cluster(cluster.clone(), board.clone(), poll));
         let mut folders = Folders::new(inbox.clone());
         if let Some(file) = &settings.file {
             folders.add_file(file, Trigger::Configuration);

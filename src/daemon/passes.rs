@@ -9,7 +9,7 @@ use super::behind::{self, Left};
 use super::inbox::Trigger;
 use super::repos::{self, Discovery, Home};
 use super::schedule::{Ended, Event};
-use super::{About, Daemon, Update, Work, clock, triggers};
+use super::{About, Daemon, Update, Work, clock, reach, triggers};
 use crate::core::ids::{AppName, RepoName};
 use crate::core::report::Phase;
 use crate::core::status::AppStatus;
@@ -86,9 +86,12 @@ impl Daemon {
             self.inbox.put(Trigger::Git(name.clone()));
         }
         self.board.metrics.repo(name.as_str(), Some(true));
-        self.board.set_ready(true);
+        self.board.health(|health, now| health.asked_git(name.as_str(), Ok(()), now));
         if moved {
             self.give_names_away();
+            for (app, home) in self.apps.iter().filter(|(_, home)| home.repo == *name) {
+                self.board.set_library(app.clone(), reach::library(&discovery.repo, &home.app));
+            }
         }
         let mut apps = BTreeMap::new();
         for app in discovery.apps.iter() {
@@ -154,7 +157,7 @@ impl Daemon {
             watched.failure = Some(words.clone());
         }
         self.board.metrics.repo(name.as_str(), Some(false));
-        self.board.set_ready(self.repos.values().any(|watched| watched.failure.is_none()));
+        self.board.health(|health, now| health.asked_git(name.as_str(), Err(words.clone()), now));
         let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
         for mut status in here.filter_map(|(app, _)| self.board.get(app)) {
             status.error = Some(words.clone());

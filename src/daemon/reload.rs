@@ -97,6 +97,7 @@ impl Daemon {
             self.apps.iter().filter(|(_, home)| home.repo == old.name).map(|(app, _)| app.clone()).collect();
         self.forget(&old.name);
         self.board.metrics.repo(old.name.as_str(), None);
+        self.board.health(|health, _| health.retain_repos(|repo| repo != old.name.as_str()));
         // Until it is known what is left of them, they are shown as they were.
         self.behind.extend(apps.iter().map(|app| (app.clone(), old.name.clone())));
         let (cluster, name, namespaces) = (self.cluster.clone(), old.name.clone(), self.namespaces_of(old));

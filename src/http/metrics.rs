@@ -6,10 +6,11 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::core::report::Phase;
 use crate::core::status::AppStatus;
+use crate::core::verdict::Verdict;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AppLabel {
@@ -51,8 +52,10 @@ pub struct Metrics {
     repos: Family<RepoLabel, Gauge>,
     asked: Family<RepoLabel, Counter>,
     configuration: Gauge,
+    names: Vec<&'static str>,
 }
 
+/// Every phase; that none is missing is tested with the documents.
 const PHASES: [Phase; 7] = [
     Phase::Settled,
     Phase::Deploying,
@@ -63,25 +66,23 @@ const PHASES: [Phase; 7] = [
     Phase::Blocked,
 ];
 
+/// How a look may end.
+const OUTCOMES: [&str; 3] = ["done", "again", "failed"];
+
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("turquoise");
-        let (looks, verdicts, switches) = (Family::default(), Family::default(), Family::default());
-        let (phase, synced) = (Family::default(), Family::default());
-        registry.register("looks", "Looks at an app, by outcome: done, again, failed", looks.clone());
-        registry.register("verdicts", "Verdicts committed, by verdict", verdicts.clone());
-        registry.register("switches", "Switches of the live Services", switches.clone());
-        registry.register("app_phase", "1 for the phase that an app is in, else 0", phase.clone());
-        registry.register("app_synced_timestamp_seconds", "Time of the last look that succeeded", synced.clone());
-        let (repos, asked, configuration) = (Family::default(), Family::default(), Gauge::default());
-        registry.register("repo_up", "1 where the repository answered when it was last asked, else 0", repos.clone());
-        registry.register("repo_asked", "Times that the repository was asked for HEAD", asked.clone());
-        registry.register(
-            "configuration_good",
-            "1 where the configuration file is in force as it is",
-            configuration.clone(),
-        );
+        let mut shelf = Shelf { registry: Registry::with_prefix("turquoise"), names: Vec::new() };
+        let looks = shelf.register("looks", "Looks at an app, by outcome: done, again, failed");
+        let verdicts = shelf.register("verdicts", "Verdicts committed, by verdict");
+        let switches = shelf.register("switches", "Switches of the live Services");
+        let phase = shelf.register("app_phase", "1 for the phase that an app is in, else 0");
+        let synced = shelf.register("app_synced_timestamp_seconds", "Time of the last look that succeeded");
+        let repos = shelf.register("repo_up", "1 where the repository answered when it was last asked, else 0");
+        let asked = shelf.register("repo_asked", "Times that the repository was asked for HEAD");
+        let configuration: Gauge =
+            shelf.register("configuration_good", "1 where the configuration file is in force as it is");
         configuration.set(1);
+        let Shelf { registry, names } = shelf;
         Self {
             registry: Arc::new(Mutex::new(registry)),
             looks,
@@ -92,7 +93,23 @@ impl Default for Metrics {
             repos,
             asked,
             configuration,
+            names,
         }
+    }
+}
+
+/// The registry, and the names in it as docs/metrics.md has them: without the suffix that a counter gets.
+struct Shelf {
+    registry: Registry,
+    names: Vec<&'static str>,
+}
+
+impl Shelf {
+    fn register<M: Metric + Default + Clone>(&mut self, name: &'static str, help: &str) -> M {
+        let metric = M::default();
+        self.names.push(name);
+        self.registry.register(name, help, metric.clone());
+        metric
     }
 }
 
@@ -121,6 +138,28 @@ impl Metrics {
         if let Some(at) = status.synced_at {
             self.synced.get_or_create(&AppLabel { app: status.name.to_string() }).set(at.as_second());
         }
+    }
+
+    /// Takes an app's values away: names come and go with pushes, and must not pile up.
+    pub(super) fn forget(&self, app: &str) {
+        let label = AppLabel { app: app.to_owned() };
+        self.switches.remove(&label);
+        self.synced.remove(&label);
+        for outcome in OUTCOMES {
+            self.looks.remove(&OutcomeLabels { app: app.to_owned(), outcome });
+        }
+        for verdict in Verdict::ALL {
+            self.verdicts.remove(&VerdictLabels { app: app.to_owned(), verdict: verdict.as_str() });
+        }
+        for phase in PHASES {
+            self.phase.remove(&PhaseLabels { app: app.to_owned(), phase: phase.as_str() });
+        }
+    }
+
+    /// Every registered name, without `turquoise_` and without a counter's `_total`.
+    #[must_use]
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
     }
 
     /// Says whether a repository answered; `None`: it is not watched any more.
@@ -152,5 +191,30 @@ impl Metrics {
             text.clear();
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::AppName;
+
+    #[test]
+    fn an_app_that_is_gone_leaves_nothing_behind() {
+        let metrics = Metrics::default();
+        let mut status = AppStatus::unknown(AppName::new("gone"), "default".into(), "r".into(), "main".into());
+        status.synced_at = Some(jiff::Timestamp::UNIX_EPOCH);
+        metrics.phase(&status);
+        for outcome in OUTCOMES {
+            metrics.look("gone", outcome);
+        }
+        for verdict in Verdict::ALL {
+            metrics.verdict("gone", verdict.as_str());
+        }
+        metrics.switched("gone");
+        metrics.switched("stays");
+        assert_eq!(metrics.text().matches("\"gone\"").count(), 7 + 1 + 3 + 5 + 1);
+        metrics.forget("gone");
+        assert!(!metrics.text().contains("gone") && metrics.text().contains("stays"), "{}", metrics.text());
     }
 }

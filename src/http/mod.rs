@@ -1,75 +1,35 @@
-//! The daemon's HTTP server: status, health, metrics, the page for people, and the push hook. Read-only but for the
+//! The daemon's HTTP server: status, health, metrics, the pages for people, and the push hook. Read-only but for the
 //! hook, which only says "look again".
 
+mod api;
+mod assets;
+mod board;
+mod health;
+mod links;
 mod metrics;
 mod page;
+mod view;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Json;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::core::ids::AppName;
-use crate::core::status::AppStatus;
-
+pub use board::{Board, Library};
+pub use health::{HEARTBEAT, Health};
 pub use metrics::Metrics;
 
 /// A push hook's body: what the large forges send at most for one push, and more than is ever read.
 const HOOK_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the server shows, written by the daemon.
-#[derive(Clone)]
-pub struct Board {
-    apps: Arc<Mutex<BTreeMap<AppName, AppStatus>>>,
-    ready: Arc<AtomicBool>,
-    /// The counters of `/metrics`.
-    pub metrics: Metrics,
-    hook: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Board {
-    /// An empty board; `hook` is called for each accepted push hook.
-    pub fn new(hook: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { apps: Arc::default(), ready: Arc::default(), metrics: Metrics::default(), hook: Arc::new(hook) }
-    }
-
-    /// Shows an app's status.
-    pub fn set(&self, status: AppStatus) {
-        self.metrics.phase(&status);
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner).insert(status.name.clone(), status);
-    }
-
-    /// Takes apps away that are not there any more.
-    pub fn retain(&self, keep: impl Fn(&AppName) -> bool) {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| keep(name));
-    }
-
-    /// An app's status.
-    #[must_use]
-    pub fn get(&self, name: &AppName) -> Option<AppStatus> {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    /// All apps, by name.
-    #[must_use]
-    pub fn all(&self) -> Vec<AppStatus> {
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// Says whether git and cluster were reached.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
-    }
-}
+/// What a page of ours may do: its own style, script and image, and ask us again. Nothing from elsewhere, no forms, in
+/// no frame.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                              img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Serves the board until the task is dropped.
 ///
@@ -91,49 +51,59 @@ pub async fn serve(
 
 fn router(board: Board) -> Router {
     Router::new()
-        .route("/", get(page_of_all))
-        .route("/api/v1/apps", get(apps))
-        .route("/api/v1/apps/{name}", get(app))
-        .route("/healthz", get(async || "ok"))
+        .route("/", get(page::overview))
+        .route("/apps/{name}", get(page::app))
+        .route("/assets/page.css", get(assets::style))
+        .route("/assets/page.js", get(assets::script))
+        .route("/assets/mark.svg", get(assets::mark))
+        .route("/api/v1/apps", get(api::apps))
+        .route("/api/v1/apps/{name}", get(api::app))
+        .route("/api/v1/apps/{name}/history", get(api::history))
+        .route("/openapi.yaml", get(api::openapi))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
         .route("/hooks/push", post(hook))
         .layer(DefaultBodyLimit::max(HOOK_BYTES_MAX))
+        .layer(axum::middleware::map_response(harden))
         .with_state(board)
 }
 
-async fn apps(State(board): State<Board>) -> Json<serde_json::Value> {
-    Json(json!({"apps": board.all()}))
+/// What every answer carries: browsers guess no types, send no addresses on, frame nothing, and ask again each time.
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
-async fn app(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    match board.get(&AppName::new(&name)) {
-        Some(status) => Json(status).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(json!({"error": "no app of this name"}))).into_response(),
+/// The process is alive and its loop turns.
+async fn healthz(State(board): State<Board>) -> Response {
+    match board.health(|health, now| health.hangs(now)) {
+        None => "ok".into_response(),
+        Some(words) => (StatusCode::SERVICE_UNAVAILABLE, words).into_response(),
     }
 }
 
+/// Git and the cluster were reached, and not too long ago.
 async fn readyz(State(board): State<Board>) -> Response {
-    if board.ready.load(Ordering::Relaxed) {
+    let missing = board.health(|health, now| health.out_of_reach(now));
+    if missing.is_empty() {
         "ok".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "git or the cluster was not reached yet").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n")).into_response()
     }
 }
 
 async fn metrics_text(State(board): State<Board>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], board.metrics.text()).into_response()
-}
-
-async fn page_of_all(State(board): State<Board>) -> Response {
-    match page::render(&board.all()) {
-        Ok(html) => {
-            let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-            ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
-        }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
 }
 
 /// Says "look again". The body is not parsed: what changed is read from git itself.
