@@ -108,7 +108,7 @@ fn find_apps(root: &Path) -> Vec<PathBuf> {
     apps
 }
 
-fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
+pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
     let folder = app.strip_prefix(root).unwrap_or(app).to_string_lossy().into_owned();
     let join = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
     let invalid = |words: String| Blocked::Invalid { problems: vec![OneLine::new(&words)] };

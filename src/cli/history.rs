@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{NO, OUTSIDE, fail};
+use super::{NO, fail, source_code, work_tree_or};
 use crate::source::{Repo, SourceError};
 
 /// More than anybody scrolls through.
@@ -29,12 +29,12 @@ pub(super) fn run(args: &HistoryArgs) -> ExitCode {
             eprintln!("error: there is no app `{}` on {}", args.app, args.branch);
             ExitCode::from(NO)
         }
-        Err(error) => fail(OUTSIDE, &error.into()),
+        Err(error) => fail(source_code(&error), &error.into()),
     }
 }
 
 fn print(args: &HistoryArgs) -> Result<bool, SourceError> {
-    let repo = Repo::open_to_read(&args.repo, &args.branch)?;
+    let repo = Repo::open_to_read(&work_tree_or(&args.repo), &args.branch)?;
     let head = repo.head()?;
     let apps = repo.apps(&head)?;
     let Some(app) = apps.iter().find(|app| app.name.as_str() == args.app) else { return Ok(false) };

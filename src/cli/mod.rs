@@ -1,7 +1,10 @@
 //! The command line. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the outside world failed.
 
 mod check;
+mod errand;
+mod generate;
 mod history;
+mod init;
 mod render;
 mod sandbox;
 mod signals;
@@ -12,11 +15,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, RepoSettings, Settings};
 use crate::core::grants::{Grants, SecretSource};
 use crate::core::text::OneLine;
+use crate::source::SourceError;
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -39,10 +43,22 @@ enum Command {
     Status(status::StatusArgs),
     /// Print an app's releases from git
     History(history::HistoryArgs),
+    /// Approve the verified candidate: commit the selector's change
+    Promote(errand::ErrandArgs),
+    /// Ask for a retry of the rejected revision: take the rejection out of turquoise.lock
+    Retry(errand::ErrandArgs),
+    /// Make overlays and turquoise.yaml from a folder of manifests or a kustomization
+    Init(init::InitArgs),
     /// Show a release, a rollback and a rejection in an embedded cluster
     Demo(demo::DemoArgs),
     /// Run the embedded cluster alone, for kubectl and `turquoise run`
     Sandbox(sandbox::SandboxArgs),
+    /// Print the JSON schema of turquoise.yaml, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions(generate::CompletionArgs),
+    /// Print the manual page
+    Man(generate::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +79,7 @@ struct RunArgs {
     #[arg(long, env = "TURQUOISE_CONTEXT")]
     context: Option<String>,
     /// How often git is asked although nothing said that it changed
-    #[arg(long, env = "TURQUOISE_POLL", default_value = "15s", value_parser = duration)]
+    #[arg(long, env = "TURQUOISE_POLL", default_value = "15s", value_parser = poll)]
     poll: Duration,
     /// Where status, health, metrics and the push hook listen
     #[arg(long, env = "TURQUOISE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -121,6 +137,12 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Demo(args) => in_runtime(demo::run(args)),
         Command::Sandbox(args) => in_runtime(sandbox::run(args)),
+        Command::Promote(args) => errand::promote(&args),
+        Command::Retry(args) => errand::retry(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Schema => generate::schema(),
+        Command::Completions(args) => generate::completions(&args, &mut Cli::command()),
+        Command::Man(args) => generate::man(&args, &Cli::command()),
     }
 }
 
@@ -202,9 +224,39 @@ fn log_to_stderr() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
 }
 
+/// Git must not be asked without a pause: a local look takes some milliseconds.
+const POLL_MIN: Duration = Duration::from_millis(100);
+
 /// `15s`, `500ms`, `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::core::policy::parse_duration(text)
+fn poll(text: &str) -> Result<Duration, String> {
+    let poll = crate::core::policy::parse_duration(text)?;
+    if poll < POLL_MIN { Err(format!("`{text}` is shorter than {} ms", POLL_MIN.as_millis())) } else { Ok(poll) }
+}
+
+/// A location that is wrong is a usage error, as it is for `run`; everything else is the outside world's.
+fn source_code(error: &SourceError) -> u8 {
+    let usage = matches!(
+        error,
+        SourceError::Unsupported { .. }
+            | SourceError::Open { .. }
+            | SourceError::CheckedOut { .. }
+            | SourceError::NoBranch { .. }
+    );
+    if usage { USAGE } else { OUTSIDE }
+}
+
+/// A folder in a work tree stands for the work tree: people call commands from wherever they are.
+fn work_tree_or(location: &str) -> String {
+    let folder = std::path::Path::new(location).canonicalize().ok().filter(|path| path.is_dir());
+    let is_bare = folder.as_ref().is_some_and(|path| path.join("HEAD").is_file());
+    let found = folder.filter(|_| !is_bare).and_then(|path| render::work_tree(&path));
+    found.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| location.to_owned())
+}
+
+/// Text from elsewhere, harmless for a terminal: control characters become visible, line ends stay out.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// `NAME=file:PATH`.
@@ -221,7 +273,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -39,13 +39,21 @@ pub(super) fn run(args: &RenderArgs) -> ExitCode {
     };
     match Build::new(&Folder::new(&root), &path).files(scope).run() {
         Ok(output) => {
+            let slash = if root == Path::new("/") { "/" } else { "" };
             for warning in &output.warnings {
-                eprintln!("warning: {warning}");
+                eprintln!("warning: {slash}{warning}");
             }
             print!("{}", output.to_yaml());
             ExitCode::SUCCESS
         }
-        Err(errors) => {
+        Err(mut errors) => {
+            if root == Path::new("/") {
+                // Outside git the tree is the whole file system: a path in it is one from its root.
+                for error in &mut errors.0 {
+                    error.path.insert(0, '/');
+                    error.chain.iter_mut().for_each(|path| path.insert(0, '/'));
+                }
+            }
             eprintln!("{errors}");
             ExitCode::from(NO)
         }
