@@ -4,6 +4,7 @@
 mod adoption;
 mod apps;
 mod checks;
+mod commands;
 mod files;
 mod history;
 mod kills;

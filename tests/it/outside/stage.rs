@@ -51,11 +51,17 @@ impl Stage {
 
     /// Repository, clone and cluster, without turquoise.
     pub(super) fn bare(prepare: impl FnOnce(&Path)) -> Self {
+        Self::bare_with_images(prepare, &[])
+    }
+
+    /// The same, with images of one's own in the cluster.
+    pub(super) fn bare_with_images(prepare: impl FnOnce(&Path), images: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("turquoise-test-").tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
         let sandbox = turquoise()
             .args(["sandbox", "--kubeconfig"])
             .arg(&kubeconfig)
+            .args(images.iter().flat_map(|image| ["--image", image]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -92,12 +98,18 @@ impl Stage {
 
     /// Starts turquoise.
     pub(super) fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// Starts it with more flags.
+    pub(super) fn run_with(&mut self, flags: &[&str]) {
         assert!(self.daemon.is_none(), "turquoise runs already");
         let starts = self.listened().len() + 1;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
             .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(flags)
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
             // Proxies from the environment are never used: this one answers nobody.
@@ -117,6 +129,16 @@ impl Stage {
             assert!(start.elapsed() < STEP_MAX, "turquoise did not start\n{}", self.log());
             std::thread::sleep(LOOK);
         };
+    }
+
+    /// Where turquoise listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listen.expect("turquoise runs")
+    }
+
+    /// The bare repository.
+    pub(super) fn bare_path(&self) -> PathBuf {
+        self.folder.path().join("shop.git")
     }
 
     /// The addresses that turquoise listened on, one a start.
