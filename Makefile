@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench bench-kustomize bench-scale soak clean
+.PHONY: help demo test page-test build bench bench-kustomize bench-scale soak clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio,
 	@scripts/tools test
 	cargo build --release --package turquoise --package turquoise-bench-kustomize --bins
 	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-kustomize --turquoise $$built/turquoise $(ARGS)
+
+page-test: ## The status page in a real Chromium: every state, phone and desk, light and dark
+	@scripts/tools page
+	cargo build --package turquoise --example gallery
+	@built=$${CARGO_TARGET_DIR:-target}/debug; scripts/page-test $$built/examples/gallery $(ARGS)
 
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test
