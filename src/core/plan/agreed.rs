@@ -44,6 +44,10 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
         draft.act(action);
         return draft.done(Phase::Settled);
     }
+    if !view.observed.drift.is_empty() {
+        let objects: BTreeSet<&OneLine> = view.observed.drift.iter().map(|drift| &drift.object).collect();
+        draft.alert(Alert::Drift { objects: objects.into_iter().cloned().collect() });
+    }
     if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
         draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }

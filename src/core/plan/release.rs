@@ -10,7 +10,7 @@ use crate::core::desired::Role;
 use crate::core::ids::CommitId;
 use crate::core::lock::{Pin, PinState};
 use crate::core::policy::Promotion;
-use crate::core::report::{Blocked, Phase, Plan, Waiting};
+use crate::core::report::{Alert, Blocked, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
 use crate::core::verdict::Verdict;
 
@@ -40,6 +40,11 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     }
     match standing::ready(view, candidate, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
+        Outcome::Failed(failure) if is_verified(view, candidate, revision) => {
+            // It was good once, and whoever approves it waits for it to be ready again: rule 5 has its own deadline.
+            draft.alert(Alert::VerifiedNotReady { colour: candidate, failure });
+            return await_approval(view, draft, serving, revision);
+        }
         Outcome::Failed(reason) => return reject(view, draft, serving, &reason),
         Outcome::Yes => {}
     }
@@ -95,8 +100,7 @@ fn reject(view: &View<'_>, mut draft: Draft, serving: Colour, reason: &OneLine) 
 /// The verified candidate is pinned as such; a person's commit that flips the selector approves that pin (rule 11).
 fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: &CommitId) -> Plan {
     let colour = serving.other();
-    let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
-    if view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified) {
+    if is_verified(view, colour, revision) {
         draft.wait(Waiting::Approval { colour, revision: revision.clone() });
     } else {
         let empty = commit::empty(view, Some(serving), Topic::AwaitApproval { colour });
@@ -104,6 +108,12 @@ fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: 
         draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Verified))));
     }
     draft.done(Phase::AwaitingApproval)
+}
+
+/// Whether a colour is pinned as verified with a revision, and nothing was decided since.
+fn is_verified(view: &View<'_>, colour: Colour, revision: &CommitId) -> bool {
+    let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
+    view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified)
 }
 
 /// Commits the flip; the patch follows when the next look finds it in git (DESIGN 4: git leads).

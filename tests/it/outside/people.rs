@@ -145,3 +145,29 @@ fn a_live_service_broken_by_hand_is_put_back_whole() {
     }
     stage.ends();
 }
+
+#[test]
+fn a_field_edited_in_the_cluster_is_drift_until_it_is_edited_back() {
+    let stage = Stage::open();
+    let patch = |json: &str| stage.kubectl(&["patch", "deployment", "shop-backend-blue", "-p", json]);
+    let surge =
+        |percent: &str| patch(&format!(r#"{{"spec":{{"strategy":{{"rollingUpdate":{{"maxSurge":"{percent}"}}}}}}}}"#));
+    surge("50%");
+    let app = stage.until("drift", |app| app["drift"][0].is_object() && stage.is_at_rest(app));
+    assert_eq!(app["drift"][0]["object"], "Deployment shop-backend-blue");
+    assert_eq!(app["drift"][0]["field"], "spec.strategy.rollingUpdate.maxSurge");
+    assert_eq!(app["alerts"][0]["reason"], "drift");
+    surge("100%");
+    stage.until("no drift", |app| app["drift"].as_array().is_some_and(Vec::is_empty) && app["alerts"][0].is_null());
+    // How many there are, and what git does not speak of, is nobody's drift.
+    stage.kubectl(&["scale", "deployment", "shop-backend-blue", "--replicas=3"]);
+    stage.kubectl(&["annotate", "deployment", "shop-backend-blue", "team=shop"]);
+    let config = stage.kubectl(&["get", "configmaps", "-l", "turquoise.dev/colour=blue", "-o", "name"]);
+    stage.kubectl(&["patch", config.trim(), "-p", r#"{"data":{"GREETING":"changed by hand"}}"#]);
+    let app = stage.until("drift of the ConfigMap", |app| app["drift"][0].is_object() && app["drift"][1].is_null());
+    assert_eq!(
+        (&app["drift"][0]["field"], &app["drift"][0]["found"]),
+        (&"data.GREETING".into(), &"changed by hand".into())
+    );
+    stage.ends();
+}

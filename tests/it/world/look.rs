@@ -129,6 +129,8 @@ impl World {
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
             foreign: BTreeSet::new(),
+            faces: BTreeMap::new(),
+            drift: Vec::new(),
             checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }
