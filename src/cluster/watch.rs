@@ -1,7 +1,8 @@
 //! Watches as triggers: they only say "look again" (DESIGN 6).
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{Api, PartialObjectMeta};
@@ -13,8 +14,11 @@ use super::Cluster;
 /// The stream does not end; breaks are mended with a back-off.
 pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item = ()> + Send + use<> {
     let (client, name) = (cluster.client().clone(), namespace);
-    let streams: [stream::BoxStream<'static, ()>; 4] = [
+    let streams: [stream::BoxStream<'static, ()>; 7] = [
         touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name)),
+        touched(Api::<PartialObjectMeta<StatefulSet>>::namespaced(client.clone(), name)),
+        touched(Api::<PartialObjectMeta<DaemonSet>>::namespaced(client.clone(), name)),
+        touched(Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), name)),
         touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name)),
         touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name)),
         touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client, name)),

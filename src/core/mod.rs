@@ -21,3 +21,4 @@ pub mod shape;
 pub mod status;
 pub mod text;
 pub mod verdict;
+pub mod workload;

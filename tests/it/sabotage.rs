@@ -81,6 +81,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         | Action::MarkInUse { .. }
         | Action::Recreate { .. }
         | Action::Resize { .. }
+        | Action::Schedules(_)
         | Action::Prune { .. }
         | Action::PointPreviews { .. }
         | Action::Check { .. }
@@ -95,6 +96,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         });
         let switch = Switch {
             services: services.collect(),
+            whole: std::collections::BTreeSet::new(),
             to,
             render: desired.head.clone(),
             record: Switch::record(observed.at, desired.revision.clone(), to.other()),
@@ -121,6 +123,28 @@ fn careless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for action in &mut plan.actions {
         if let Action::Deploy(deploy) = action {
             deploy.record.superseded.clear();
+        }
+    }
+    plan
+}
+
+/// Lets CronJobs run without a look at the other colour's.
+fn doubling(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Schedules(schedules) = action {
+            schedules.suspend.clear();
+        }
+    }
+    plan
+}
+
+/// Applies Jobs over those of other content.
+fn reusing(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Deploy(deploy) = action {
+            deploy.renew.clear();
         }
     }
     plan
@@ -166,13 +190,15 @@ fn catch(planner: Planner) -> Option<String> {
 
 #[test]
 fn broken_planners_are_caught() {
-    let planners: [(&str, Planner); 9] = [
+    let planners: [(&str, Planner); 11] = [
         ("impatient", impatient),
         ("credulous", credulous),
         ("trusting", trusting),
         ("hasty", hasty),
         ("forgetful", forgetful),
         ("careless", careless),
+        ("doubling", doubling),
+        ("reusing", reusing),
         ("endless", endless),
         ("strict", strict),
         ("destructive", destructive),

@@ -1,7 +1,7 @@
 //! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always.
 
 use super::view::{View, service_guard};
-use crate::core::action::{Action, ApplyOverlay};
+use crate::core::action::{Action, ApplyOverlay, Switch};
 use crate::core::colour::Colour;
 use crate::core::desired::{OverlayObject, Role};
 use crate::core::ids::CommitId;
@@ -40,6 +40,25 @@ pub(super) fn put_back(view: &View<'_>, live: Colour, preview: Colour) -> Option
     let render = view.head().clone();
     let services = view.live_guards();
     (!objects.is_empty()).then_some(Action::ApplyOverlay(ApplyOverlay { render, objects, live, preview, services }))
+}
+
+/// The switch of the live Services to a colour and its revision, with the routing that goes with it: HEAD's where HEAD has
+/// that content, else the revision's own, so that a flip-back restores the old one (rule 8). A Service whose routing there
+/// is another than was applied last, or whose selector or ports a hand has changed, is applied whole; of every other only
+/// the selector's one word changes.
+pub(super) fn switch(view: &View<'_>, to: Colour, revision: &CommitId, from: Colour) -> Action {
+    let render = if view.desired.same_pair(view.head(), revision) { view.head() } else { revision };
+    let services = view.live_guards();
+    let differs = |name: &String| {
+        let rendered = view.desired.overlay(render).iter().find(|one| one.role == Role::Live && one.key.name == *name);
+        rendered.is_some_and(|one| {
+            let astray = view.service(name).is_some_and(|service| service.astray);
+            astray || view.observed.overlay.get(&one.key) != Some(&one.digest)
+        })
+    };
+    let whole = services.iter().map(|guard| guard.name.clone()).filter(differs).collect();
+    let record = Switch::record(view.observed.at, revision.clone(), from);
+    Action::Switch(Switch { services, whole, to, render: render.clone(), record })
 }
 
 /// Shared objects and missing previews, which a candidate needs before it is deployed and checked.

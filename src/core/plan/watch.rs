@@ -49,8 +49,8 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
 /// Whether the serving colour answers through the live address.
 fn healthy(view: &View<'_>, serving: Colour, flip: &FlipRecord) -> Standing {
     match view.state(serving).readiness() {
-        Readiness::Hopeless { pod, trouble } => {
-            Standing::Failed(OneLine::new(&format!("pod {pod}: {}: {}", trouble.reason, trouble.words)))
+        Readiness::Hopeless { who, trouble } => {
+            Standing::Failed(OneLine::new(&format!("{who}: {}: {}", trouble.reason, trouble.words)))
         }
         Readiness::Down | Readiness::NotYet { .. } | Readiness::Ready => {
             standing::verified(view, serving, &flip.revision, Via::Live)

@@ -11,6 +11,7 @@ use turquoise::core::lock::PinState;
 use turquoise::core::observed::Observed;
 use turquoise::core::report::Plan;
 use turquoise::core::verdict::Verdict;
+use turquoise::core::workload::WorkloadKind;
 
 use super::World;
 use super::cluster::{Cluster, is_healthy};
@@ -111,6 +112,18 @@ impl Judge {
 
     pub(crate) fn reverts_facts(&mut self, facts: bool) {
         self.facts_reverted |= facts;
+    }
+
+    /// A Job's template cannot change.
+    pub(crate) fn changes_a_job(&mut self) {
+        self.violated("a Job is applied with another template");
+    }
+
+    /// CronJobs run in one colour at most.
+    pub(crate) fn schedules(&mut self, cluster: &Cluster) {
+        if Colour::BOTH.into_iter().all(|colour| cluster.colours[colour].schedules().next().is_some()) {
+            self.violated("CronJobs of both colours run");
+        }
     }
 
     /// I1 at the moment of the patch.
@@ -263,6 +276,13 @@ impl World {
             self.judge.violated("I1 the serving colour is not ready at rest");
         }
         let idle = &self.cluster.colours[colour.other()];
+        let crons = |objects: &super::cluster::Objects| {
+            let crons = objects.workloads.iter().filter(|workload| workload.is_kind(WorkloadKind::CronJob));
+            crons.map(|cron| cron.replicas > 0).collect::<Vec<bool>>()
+        };
+        if crons(idle).contains(&true) || (!gone && crons(&self.cluster.colours[colour]).contains(&false)) {
+            self.judge.violated("the serving colour's CronJobs do not run at rest, or the other's do");
+        }
         let rejected =
             idle.record().is_some_and(|record| self.git.verdicts().newest(&record.revision) == Some(Verdict::Rejected));
         if rejected && idle.replicas() > 0 {
