@@ -257,7 +257,11 @@ impl Cluster {
         Ok(workload.and_then(|one| one.metadata.annotations?.get(name::IN_USE).cloned()))
     }
 
-    async fn get_workload(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<DynamicObject>, ClusterError> {
+    pub(super) async fn get_workload(
+        &self,
+        subject: &Subject,
+        key: &ObjectKey,
+    ) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         call_opt(&format!("get {key}"), api.get_opt(&key.name)).await
     }

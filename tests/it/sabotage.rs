@@ -75,6 +75,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let flip = plan.actions.iter().find_map(|action| match action {
         Action::Commit(commit) => commit.selector,
         Action::ApplyOverlay(_)
+        | Action::Adopt(_)
         | Action::Deploy(_)
         | Action::Scale(_)
         | Action::Stamp(_)
@@ -99,7 +100,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             whole: std::collections::BTreeSet::new(),
             to,
             render: desired.head.clone(),
-            record: Switch::record(observed.at, desired.revision.clone(), to.other()),
+            record: Switch::record(observed.at, desired.revision.clone(), to.other(), desired.head.clone()),
         };
         plan.actions.insert(0, Action::Switch(switch));
     }

@@ -18,7 +18,7 @@ use crate::core::verdict::Verdict;
 pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     let mut draft = Draft::default();
     let source = content(view, declared, serving);
-    draft.act_all(overlay::before_candidate(view, serving, declared));
+    draft.act_all(overlay::before_candidate(view, source, serving, declared));
     let attempt = attempt(view, source);
     if !view.carries(declared, source) {
         draft.act(standing::deploy(view, declared, source, attempt, Keep::Nothing));
@@ -65,7 +65,7 @@ fn content<'a>(view: &View<'a>, declared: Colour, serving: Colour) -> &'a Commit
     let pin = view.pin(declared);
     let revision = view.revision();
     let takes_head = is_untouched_candidate(view, declared) || came_with_the_selector(view, declared, serving);
-    match pin.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
+    match pin.filter(|pin| view.is_reachable(pin)) {
         Some(pin) if pin.state == PinState::Verified || !takes_head => &pin.revision,
         Some(_) | None => revision,
     }

@@ -18,7 +18,7 @@ const ALL_ROLES: [Role; 4] = [Role::Shared, Role::Routing, Role::Preview, Role::
 pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
     let mut draft = Draft::default();
     let pinned = view.released_pin(declared);
-    match pinned.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
+    match pinned.filter(|pin| view.is_reachable(pin)) {
         Some(pin) => build_again(view, draft, declared, &pin.revision),
         None => {
             if let Some(pin) = pinned {
@@ -35,7 +35,7 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
         idle::keep_house(view, &mut draft, colour);
         return draft.done(Phase::Settled);
     }
-    draft.act_all(overlay::before_candidate(view, colour, colour));
+    draft.act_all(overlay::before_candidate(view, revision, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, view.head()) {
         draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));
@@ -71,7 +71,7 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
 }
 
 fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &CommitId) -> Plan {
-    draft.act_all(overlay::before_candidate(view, colour, colour));
+    draft.act_all(overlay::before_candidate(view, revision, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, revision) {
         draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));

@@ -31,7 +31,7 @@ impl World {
     ) -> Result<(), Failure> {
         for size in sizes {
             cut.write()?;
-            let at = self.seen(colour, &size.workload, versions.get(&size.workload))?;
+            let at = self.seen_workload(colour, &size.workload, versions.get(&size.workload))?;
             let workload = &mut self.cluster.colours[colour].workloads[at];
             workload.replicas = size.replicas;
             workload.applied_replicas = size.replicas;
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// The place of a workload that is as it was seen; it gets a new version.
-    fn seen(&mut self, colour: Colour, key: &ObjectKey, seen: Option<&String>) -> Result<usize, Failure> {
+    fn seen_workload(&mut self, colour: Colour, key: &ObjectKey, seen: Option<&String>) -> Result<usize, Failure> {
         let version = self.cluster.next();
         let workloads = &mut self.cluster.colours[colour].workloads;
         let at = workloads.iter().position(|workload| workload.key == *key);
@@ -68,7 +68,7 @@ impl World {
         for (colour, crons, runs) in all {
             for (key, version) in crons {
                 cut.write()?;
-                let at = self.seen(colour, key, Some(version))?;
+                let at = self.seen_workload(colour, key, Some(version))?;
                 let cron = &mut self.cluster.colours[colour].workloads[at];
                 cron.replicas = u32::from(runs);
                 cron.parked = !runs;
