@@ -27,16 +27,14 @@ impl Dress {
 
 impl Cluster {
     /// Applies one object as `turquoise`, by force: git's word counts for the fields that it names.
-    /// Gives its resource version from then on.
-    pub(super) async fn apply(&self, subject: &Subject, object: &Value, dress: &Dress) -> Result<String, ClusterError> {
-        let Some(key) = ObjectKey::of(object) else { return Ok(String::new()) };
+    pub(super) async fn apply(&self, subject: &Subject, object: &Value, dress: &Dress) -> Result<(), ClusterError> {
+        let Some(key) = ObjectKey::of(object) else { return Ok(()) };
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         let body = dressed(object, &subject.namespace, dress);
         let params = PatchParams::apply(MANAGER).force();
         let what = format!("apply {key}");
         // Only the metadata of the answer is read: a Secret's values are never kept (I6).
-        let applied = call(&what, api.patch_metadata(&key.name, &params, &Patch::Apply(&body))).await?;
-        Ok(applied.metadata.resource_version.unwrap_or_default())
+        call(&what, api.patch_metadata(&key.name, &params, &Patch::Apply(&body))).await.map(drop)
     }
 }
 

@@ -5,42 +5,25 @@ use serde_json::{Map, Value, json};
 use super::annotations as name;
 use super::apply::Dress;
 use crate::core::action::Size;
-use crate::core::ids::ObjectKey;
 use crate::core::workload::WorkloadKind;
 
-/// A manifest with its size, and what is patched after it was applied.
-pub(super) struct Sized {
-    pub(super) object: Value,
-    pub(super) then: Option<Value>,
-}
-
-/// Lays a size over a manifest. A count that the manifest owns goes in the apply itself; one that an autoscaler owns is left
-/// out of it and patched, so that a later apply does not take it back. A CronJob is held in the apply; what lets a DaemonSet or
-/// a Job go on is patched, because a hold is no part of the manifest.
-pub(super) fn dressed(manifest: &Value, size: Option<&Size>, autoscaled: bool, dress: &mut Dress) -> Sized {
+/// Lays a size over a manifest. A count that an autoscaler owns is left out, so that a later apply does not take it back; a
+/// CronJob of size 0 is held.
+pub(super) fn dressed(manifest: &Value, size: Option<&Size>, autoscaled: bool, dress: &mut Dress) -> Value {
     let mut object = manifest.clone();
     if autoscaled && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("replicas");
     }
-    let kind = ObjectKey::of(manifest).and_then(|key| key.workload_kind());
-    let (Some(size), Some(kind)) = (size, kind) else { return Sized { object, then: None } };
-    let then = match kind {
-        WorkloadKind::Deployment | WorkloadKind::StatefulSet if !autoscaled => {
-            object["spec"]["replicas"] = size.replicas.into();
-            None
-        }
-        WorkloadKind::CronJob if size.replicas == 0 => {
+    let Some(size) = size else { return object };
+    match size.workload.workload_kind() {
+        Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) => object["spec"]["replicas"] = size.replicas.into(),
+        Some(WorkloadKind::CronJob) if size.replicas == 0 => {
             object["spec"]["suspend"] = true.into();
             dress.annotations.insert(name::PARKED.into(), name::IS_PARKED.into());
-            None
         }
-        WorkloadKind::Deployment
-        | WorkloadKind::StatefulSet
-        | WorkloadKind::DaemonSet
-        | WorkloadKind::Job
-        | WorkloadKind::CronJob => Some(patch(size)),
-    };
-    Sized { object, then }
+        Some(WorkloadKind::DaemonSet | WorkloadKind::Job | WorkloadKind::CronJob) | None => {}
+    }
+    object
 }
 
 /// A size as a merge patch.
@@ -77,6 +60,7 @@ pub(super) fn annotations(patch: &mut Value) -> &mut Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ids::ObjectKey;
 
     fn manifest(kind: WorkloadKind, spec: Value) -> Value {
         let (api_version, kind) = kind.gvk();
@@ -90,32 +74,32 @@ mod tests {
             |value: Value| json!({"spec": {"template": {"spec": {"nodeSelector": {"turquoise.dev/parked": value}}}}});
         let hold = |mark: Value, suspend: bool| json!({"metadata": {"annotations": {"turquoise.dev/parked": mark}}, "spec": {"suspend": suspend}});
         let count = |n: u32| json!({"spec": {"replicas": n}});
-        for (kind, spec, size, autoscaled, expect, then) in [
-            (K::Deployment, json!({"replicas": 2}), Some(5), false, json!({"replicas": 5}), None),
-            (K::Deployment, json!({"replicas": 2}), None, false, json!({"replicas": 2}), None),
-            (K::Deployment, json!({"replicas": 2}), Some(5), true, json!({}), Some(count(5))),
-            (K::StatefulSet, json!({"replicas": 2}), None, true, json!({}), None),
-            (K::DaemonSet, json!({}), Some(1), false, json!({}), Some(node(Value::Null))),
-            (K::Job, json!({}), Some(1), false, json!({}), Some(hold(Value::Null, false))),
+        for (kind, spec, size, autoscaled, expect) in [
+            (K::Deployment, json!({"replicas": 2}), Some(5), false, json!({"replicas": 5})),
+            (K::Deployment, json!({"replicas": 2}), None, false, json!({"replicas": 2})),
+            (K::StatefulSet, json!({"replicas": 2}), None, true, json!({})),
+            (K::DaemonSet, json!({}), None, false, json!({})),
             (
                 K::CronJob,
                 json!({"schedule": "* * * * *"}),
                 Some(0),
                 false,
                 json!({"schedule": "* * * * *", "suspend": true}),
-                None,
             ),
         ] {
             let object = manifest(kind, spec);
             let size = size.and_then(|replicas| Some(Size { workload: ObjectKey::of(&object)?, replicas }));
             let mut dress = Dress::default();
             let sized = dressed(&object, size.as_ref(), autoscaled, &mut dress);
-            assert_eq!((&sized.object["spec"], sized.then), (&expect, then), "{object}");
+            assert_eq!(sized["spec"], expect, "{object}");
             assert_eq!(dress.annotations.contains_key(name::PARKED), kind == K::CronJob);
         }
         let down = |kind| Size { workload: ObjectKey::of(&manifest(kind, json!({}))).expect("a key"), replicas: 0 };
         assert_eq!(patch(&down(K::DaemonSet)), node(json!("true")));
         assert_eq!(patch(&down(K::CronJob)), hold(json!("true"), true));
         assert_eq!(patch(&down(K::StatefulSet)), count(0));
+        let up = |kind| Size { replicas: 1, ..down(kind) };
+        assert_eq!(patch(&up(K::DaemonSet)), node(Value::Null));
+        assert_eq!(patch(&up(K::Job)), hold(Value::Null, false));
     }
 }

@@ -55,10 +55,7 @@ impl Cluster {
             dress.resource_version = version;
             let size = deploy.sizes.iter().find(|size| size.workload == key);
             let sized = sizes::dressed(object, size, deploy.autoscaled.contains(&key), &mut dress);
-            let version = self.apply(subject, &sized.object, &dress).await?;
-            if let Some(patch) = sized.then {
-                self.patch_seen(subject, &key, &version, patch).await?;
-            }
+            self.apply(subject, &sized, &dress).await?;
         }
         Ok(())
     }
@@ -140,7 +137,7 @@ impl Cluster {
             dress.annotations = workload_annotations(object, new_record, None, &all);
             let held = key.is_kind(WorkloadKind::CronJob).then(|| Size { workload: key, replicas: 0 });
             let sized = sizes::dressed(object, held.as_ref(), false, &mut dress);
-            self.apply(subject, &sized.object, &dress).await?;
+            self.apply(subject, &sized, &dress).await?;
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ pub struct Deploy {
     pub render: CommitId,
     /// What its workloads say they carry from then on.
     pub record: Record,
-    /// `spec.replicas` of each workload; workloads that are not listed keep the manifest's.
+    /// `spec.replicas` of each workload; workloads that are not listed keep the manifest's. CronJobs with 0 are held.
     pub sizes: Vec<Size>,
     /// Workloads whose `spec.replicas` is left out of the apply, because an autoscaler owns it.
     pub autoscaled: BTreeSet<ObjectKey>,

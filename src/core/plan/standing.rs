@@ -1,5 +1,7 @@
 //! Whether a colour may take traffic: ready, large enough, verified.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::draft::Draft;
@@ -8,7 +10,7 @@ use super::view::View;
 use crate::core::action::{Action, Deploy, Scale, Size, Stamp};
 use crate::core::colour::Colour;
 use crate::core::desired::{Role, WorkloadSpec};
-use crate::core::ids::CommitId;
+use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{CheckKey, CheckOutcome, Readiness, Record, ServiceState, Trouble, after};
 use crate::core::policy::Check;
 use crate::core::report::Waiting;
@@ -80,14 +82,22 @@ pub(super) fn deploy(view: &View<'_>, colour: Colour, render: &CommitId, attempt
         inventory.extend(render.objects.iter().cloned());
     }
     let content = view.desired.render(render, colour);
-    let autoscaled = content.into_iter().flat_map(|render| &render.workloads);
+    let autoscaled = content.into_iter().flat_map(|render| &render.workloads).filter(|spec| spec.replicas.is_none());
+    let autoscaled: BTreeSet<ObjectKey> = autoscaled.map(|spec| spec.key.clone()).collect();
+    let mut sizes = sizes(view, colour, render, serving(view, colour));
+    // What an autoscaler owns, and what is held down, is no part of an apply: it is scaled once that is there.
+    sizes.retain(|size| match size.workload.workload_kind() {
+        Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) => !autoscaled.contains(&size.workload),
+        Some(WorkloadKind::CronJob) => true,
+        Some(WorkloadKind::DaemonSet | WorkloadKind::Job) | None => false,
+    });
     Action::Deploy(Deploy {
         colour,
         render: render.clone(),
         renew: jobs::renewed(view, colour, render, &record.attempt),
         record,
-        autoscaled: autoscaled.filter(|spec| spec.replicas.is_none()).map(|spec| spec.key.clone()).collect(),
-        sizes: sizes(view, colour, render, serving(view, colour)),
+        autoscaled,
+        sizes,
         inventory,
         guard: view.guard(colour),
     })

@@ -48,6 +48,13 @@ impl Stage {
         self.object("cronjob", &format!("shop-night-{colour}"))["spec"]["suspend"] == true
     }
 
+    /// `kubectl apply` of manifests that are nobody's of the app.
+    fn apply(&self, manifests: &str) {
+        let file = self.clone_path().join("../manifests.yaml");
+        std::fs::write(&file, manifests).expect("written");
+        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    }
+
     /// Waits until the status says that the server refused something, in these words.
     fn until_refused(&self, words: &str) {
         self.until(&format!("refused: {words}"), |app| {
@@ -160,6 +167,7 @@ fn two_live_services_move_as_one() {
     stage.until_live("green", "1.1.0");
     assert!(both(&stage, "green"));
     let commit = stage.git_log("%H")[0].clone();
+    stage.clone_of_head();
     let changed = stage.person(&["show", "--format=", "--unified=0", &commit, "--", "overlays/live"]);
     assert_eq!(changed.matches("\n+    colour: green").count(), 2, "one commit for both: {changed}");
 
@@ -181,7 +189,7 @@ fn a_quota_rejects_with_the_servers_words() {
     let stage = Stage::open_with(|clone| {
         edit(&clone.join("turquoise.yaml"), |text| text.replace("readinessDeadline: 60s", "readinessDeadline: 3s"));
     });
-    stage.kubectl(&["create", "quota", "small", "--hard=pods=5"]);
+    stage.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: \"5\"}}\n");
     let bump = stage.bump("1.1.0");
     let status = stage.until_verdict(&bump, "rejected");
     let reason = status["verdict"]["reason"].as_str().unwrap_or_default();
@@ -203,9 +211,7 @@ fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
          ---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
          metadata: {{name: no-two}}\nspec: {{policyName: no-two, validationActions: [Deny]}}\n"
     );
-    let file = stage.clone_path().join("../policy.yaml");
-    std::fs::write(&file, policy).expect("written");
-    stage.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    stage.apply(&policy);
     stage.bump("2.0.0");
     stage.until_refused("no version 2");
     // The operator relents, and it is tried again without another commit.

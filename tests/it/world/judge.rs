@@ -42,6 +42,8 @@ pub(crate) struct Judge {
     pub(crate) facts_reverted: bool,
     /// The newest plan was made from a stale look.
     stale: bool,
+    /// An autoscaler has moved since the newest look.
+    pub(crate) grown: bool,
     /// A person deleted a workload in the cluster.
     pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
@@ -72,6 +74,7 @@ impl Judge {
 
     pub(crate) fn planned(&mut self, plan: &Plan, observed: &Observed, stale: bool) {
         self.stale = stale;
+        self.grown &= stale;
         if !stale && plan.actions.is_empty() && plan.wake.is_some_and(|wake| wake <= observed.at) {
             self.violated("I3 a plan without actions wakes at once");
         }
@@ -150,7 +153,8 @@ impl Judge {
         }
         if let Some(from) = cluster.serving() {
             let ready = |colour: Colour| cluster.colours[colour].ready_pods(cluster.pace, now_s).len();
-            if ready(switch.to) < ready(from) {
+            // What an autoscaler did since the look could not be known.
+            if ready(switch.to) < ready(from) && !self.grown {
                 self.violated("I1 traffic to fewer ready pods than before");
             }
         }

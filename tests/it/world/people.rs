@@ -202,6 +202,7 @@ impl World {
             Op::Autoscaled(size) => {
                 let colour = self.cluster.serving().ok_or(Undone::Void)?;
                 let scales = !self.cluster.colours[colour].autoscalers.is_empty();
+                self.judge.grown = true;
                 return if scales && self.cluster.autoscale(colour, size, self.now_s) {
                     Ok(())
                 } else {
