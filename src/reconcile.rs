@@ -8,6 +8,7 @@
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
 
+mod asks;
 mod compare;
 mod error;
 mod names;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::checks::{Ask, Runner};
+use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
@@ -228,8 +229,11 @@ impl Reconciler {
         };
         let live = self.objects(head, Part::Live).await?;
         let subject = self.subject(&shape, &live);
+        // Before the cluster is looked at: what made a check fail is seen by this look, or was mended since and is seen
+        // by the Services' versions.
+        let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
-        observed.checks = self.checks.states(&self.app.name);
+        observed.checks = checks;
         let carried = observed
             .colours
             .iter()
@@ -306,12 +310,9 @@ impl Reconciler {
         if let Action::Check { keys } = action {
             for key in keys {
                 let Some(check) = policy.checks.iter().find(|check| check.name == key.check) else { continue };
-                let ask = Ask {
-                    namespace: self.app_namespace().to_owned(),
-                    service: key.service.clone(),
-                    http: check.http.clone(),
-                };
-                self.checks.start(&self.app.name, key, ask);
+                if let Some(ask) = self.ask(check, key, view).await? {
+                    self.checks.start(&self.app.name, key, ask);
+                }
             }
             return Ok(());
         }

@@ -154,8 +154,7 @@ impl Daemon {
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
         let inbox = Inbox::default();
-        let asker =
-            Asker::new(cluster.client().clone(), triggers::in_cluster()).context("failed to make an HTTP client")?;
+        let asker = Asker::new(cluster.client().clone(), cluster.server(), triggers::in_cluster());
         let checks = Runner::new(asker, clock::now, {
             let inbox = inbox.clone();
             move |app: &AppName| inbox.put(Trigger::App(app.clone()))

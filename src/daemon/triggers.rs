@@ -62,8 +62,8 @@ impl Folders {
             match event {
                 Ok(event) if event.kind.is_access() => {}
                 Ok(event) if !event.need_rescan() => {
-                    let told = known.iter().filter(|folder| event.paths.iter().any(|path| folder.holds(path)));
-                    told.for_each(|folder| inbox.put(folder.says.clone()));
+                    let concerned = |folder: &&Folder| event.paths.iter().any(|path| folder.holds(path));
+                    known.iter().filter(concerned).for_each(|folder| inbox.put(folder.says.clone()));
                 }
                 // Events were lost: it may be any of them.
                 Ok(_) | Err(_) => known.iter().for_each(|folder| inbox.put(folder.says.clone())),

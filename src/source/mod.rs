@@ -24,6 +24,7 @@ use crate::core::desired::Desired;
 use crate::core::ids::{AppName, CommitId};
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
+use crate::core::text::OneLine;
 
 mod apps;
 mod chronicle;
@@ -364,6 +365,14 @@ impl Repo {
         let desk = Arc::clone(held(&self.desks).entry(app.folder.clone()).or_default());
         let mut papers = held(&desk.papers);
         self.handles.with(|git| work(git, &desk, &mut papers))
+    }
+
+    /// A commit's author and subject, for people.
+    ///
+    /// # Errors
+    /// The commit cannot be found.
+    pub fn words_of(&self, commit: &CommitId) -> Result<(OneLine, OneLine), SourceError> {
+        self.handles.with(|git| Ok(history::words(&ground::commit(git, commit)?)))
     }
 }
 

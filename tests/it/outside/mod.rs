@@ -3,6 +3,7 @@
 
 mod adoption;
 mod apps;
+mod checks;
 mod files;
 mod history;
 mod kills;

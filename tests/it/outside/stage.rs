@@ -78,6 +78,7 @@ impl Stage {
         stage
     }
 
+    /// The person's clone, as it is.
     pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
@@ -99,6 +100,11 @@ impl Stage {
             .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            // Proxies from the environment are never used: this one answers nobody.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("http_proxy", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .env("ALL_PROXY", "http://127.0.0.1:9")
             .stderr(log)
             .spawn();
         self.daemon = Some(daemon.expect("turquoise starts"));
@@ -255,6 +261,13 @@ impl Stage {
         let kubeconfig = self.folder.path().join("kubeconfig");
         let mut kubectl = hermetic("kubectl", self.folder.path());
         command(kubectl.arg("--kubeconfig").arg(kubeconfig).args(args))
+    }
+
+    /// `kubectl apply` of a text.
+    pub(super) fn apply(&self, text: &str) -> String {
+        let file = self.folder.path().join("apply.yaml");
+        fs::write(&file, text).expect("written");
+        self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
     }
 
     /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
