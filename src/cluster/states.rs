@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use crate::core::digest;
 use crate::core::ids::CommitId;
 use crate::core::observed::{AutoscalerState, ColourState, Record, Trouble, WorkloadState};
 use crate::core::text::OneLine;
+use crate::core::trouble::TroubleReason;
 use crate::core::workload::WorkloadKind;
 
 /// One colour.
@@ -89,15 +91,18 @@ fn workload_state(workload: &Workload, all: &[Pod]) -> WorkloadState {
     let (data, meta) = (&workload.object.data, &workload.object.metadata);
     let selector = match_labels(workload);
     let own = all.iter().filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod));
-    let mut pods: Vec<_> = own.map(pods::state).collect();
     let status = Status { data, generation: meta.generation };
+    let current = status.is_fresh() || !workload.kind.serves();
+    let mut pods = pods::states(own, current);
     let size = match workload.kind {
         WorkloadKind::Deployment | WorkloadKind::StatefulSet => status.counted(workload.kind),
         WorkloadKind::DaemonSet => status.of_daemon_set(),
         WorkloadKind::Job => {
             // A Job's own limit says when its crashes are enough.
             for trouble in pods.iter_mut().filter_map(|pod| pod.trouble.as_mut()) {
-                trouble.hopeless &= trouble.reason != "CrashLoopBackOff";
+                if trouble.reason == TroubleReason::CrashLoop {
+                    trouble.hopeless_from = None;
+                }
             }
             status.of_job()
         }
@@ -111,7 +116,7 @@ fn workload_state(workload: &Workload, all: &[Pod]) -> WorkloadState {
         parked: is_parked(workload),
         applied_replicas: annotation(workload, name::REPLICAS).and_then(|text| text.parse().ok()),
         rolled_out: size.rolled_out,
-        trouble: status.trouble(workload.kind, &pods),
+        trouble: status.trouble(workload.kind, &pods).filter(|_| current),
         ready: size.ready,
         pods,
     }
@@ -197,16 +202,20 @@ impl Status<'_> {
 
     /// What a workload says is wrong with itself; of a failed Job with its pod's last words.
     fn trouble(&self, kind: WorkloadKind, pods: &[crate::core::observed::PodState]) -> Option<Trouble> {
-        let (condition, hopeless) = match kind {
-            WorkloadKind::Deployment => (self.condition("ReplicaFailure")?, false),
-            WorkloadKind::Job => (self.condition("Failed")?, true),
+        let condition = match kind {
+            WorkloadKind::Deployment => return pods::refused(self.data),
+            WorkloadKind::Job => self.condition("Failed")?,
             WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::CronJob => return None,
         };
         let text = |field: &str| condition.get(field).and_then(Value::as_str).unwrap_or_default();
-        let last = pods.iter().rev().find_map(|pod| pod.trouble.as_ref()).filter(|_| hopeless);
+        let last = pods.iter().rev().find_map(|pod| pod.trouble.as_ref());
         let words =
             last.map_or_else(|| text("message").to_owned(), |last| format!("{}: {}", text("message"), last.words));
-        Some(Trouble { reason: text("reason").to_owned(), words: OneLine::new(&words), hopeless })
+        Some(Trouble {
+            reason: TroubleReason::of(text("reason")),
+            words: OneLine::new(&words),
+            hopeless_from: Some(Timestamp::MIN),
+        })
     }
 }
 
@@ -267,10 +276,13 @@ mod tests {
             assert_eq!((state.replicas, state.ready, state.rolled_out, state.parked), expect, "{kind:?} {object}");
         }
         let failed = state(K::Job, json!({"spec": {}, "status": holds("Failed")})).trouble.expect("words");
-        assert_eq!((failed.reason.as_str(), failed.words.as_str(), failed.hopeless), ("R", "m", true));
+        assert_eq!(
+            (failed.reason.as_str(), failed.words.as_str(), failed.hopeless_from),
+            ("R", "m", Some(Timestamp::MIN))
+        );
         let refused =
             state(K::Deployment, json!({"spec": {}, "status": holds("ReplicaFailure")})).trouble.expect("words");
-        assert!(!refused.hopeless, "a quota may be raised");
+        assert_eq!(refused.hopeless_from, None, "without a time there is no end to it");
     }
 
     #[test]

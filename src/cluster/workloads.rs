@@ -73,6 +73,7 @@ impl Cluster {
                 let annotations = sizes::annotations(&mut patch);
                 annotations.insert(name::ATTEMPT.into(), attempt.as_str().into());
                 annotations.insert(name::STARTED_AT.into(), started_at.to_string().into());
+                annotations.insert(name::ENDPOINTS_SINCE.into(), "".into());
             } else if size.is_none() {
                 continue;
             }
@@ -88,7 +89,11 @@ impl Cluster {
     pub async fn stamp(&self, subject: &Subject, stamp: &Stamp) -> Result<(), ClusterError> {
         self.hold(subject, stamp.colour, &stamp.guard).await?;
         for (key, version) in &stamp.guard.workloads {
-            let annotations = json!({name::ATTEMPT: stamp.attempt, name::STARTED_AT: stamp.started_at.to_string()});
+            let annotations = json!({
+                name::ATTEMPT: stamp.attempt,
+                name::STARTED_AT: stamp.started_at.to_string(),
+                name::ENDPOINTS_SINCE: record::endpoints_word(stamp.endpoints_since),
+            });
             self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await?;
         }
         Ok(())

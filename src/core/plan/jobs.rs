@@ -28,7 +28,8 @@ pub(super) fn has_failed(state: &ColourState) -> bool {
 }
 
 fn is_failed(workload: &WorkloadState) -> bool {
-    workload.key.is_kind(WorkloadKind::Job) && workload.trouble.as_ref().is_some_and(|trouble| trouble.hopeless)
+    workload.key.is_kind(WorkloadKind::Job)
+        && workload.trouble.as_ref().is_some_and(|trouble| trouble.hopeless_from.is_some())
 }
 
 /// The Jobs that a deploy runs anew: those of other content, because a Job's template cannot change, and those that have

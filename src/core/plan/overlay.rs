@@ -77,6 +77,7 @@ pub(super) fn before_candidate(view: &View<'_>, source: &CommitId, live: Colour,
         actions.extend(apply(view, view.head(), &[Role::Shared], live, preview));
         actions.extend(apply(view, render, &[Role::Preview], live, preview));
     }
+    actions.extend(put_back(view, live, preview));
     actions.extend(point_previews(view, preview));
     actions
 }

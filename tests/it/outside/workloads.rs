@@ -48,13 +48,6 @@ impl Stage {
         self.object("cronjob", &format!("shop-night-{colour}"))["spec"]["suspend"] == true
     }
 
-    /// `kubectl apply` of manifests that are nobody's of the app.
-    fn apply(&self, manifests: &str) {
-        let file = self.clone_path().join("../manifests.yaml");
-        std::fs::write(&file, manifests).expect("written");
-        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
-    }
-
     /// Waits until the status says that the server refused something, in these words.
     fn until_refused(&self, words: &str) {
         self.until(&format!("refused: {words}"), |app| {

@@ -23,6 +23,8 @@ pub(crate) const STEPS_TO_REST_MAX: usize = 600;
 /// for what it undoes.
 const COMMITS_PER_ACT_MAX: usize = 6;
 const DAY_S: i64 = 86_400;
+/// Pods that an autoscaler asks for are ready by then, and a plan from before is done.
+const GROWTH_S_MAX: i64 = 60;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Judge {
@@ -42,8 +44,8 @@ pub(crate) struct Judge {
     pub(crate) facts_reverted: bool,
     /// The newest plan was made from a stale look.
     stale: bool,
-    /// An autoscaler has moved since the newest look.
-    pub(crate) grown: bool,
+    /// When an autoscaler has moved last.
+    pub(crate) grown_s: Option<i64>,
     /// A person deleted a workload in the cluster.
     pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
@@ -74,7 +76,6 @@ impl Judge {
 
     pub(crate) fn planned(&mut self, plan: &Plan, observed: &Observed, stale: bool) {
         self.stale = stale;
-        self.grown &= stale;
         if !stale && plan.actions.is_empty() && plan.wake.is_some_and(|wake| wake <= observed.at) {
             self.violated("I3 a plan without actions wakes at once");
         }
@@ -153,8 +154,9 @@ impl Judge {
         }
         if let Some(from) = cluster.serving() {
             let ready = |colour: Colour| cluster.colours[colour].ready_pods(cluster.pace, now_s).len();
-            // What an autoscaler did since the look could not be known.
-            if ready(switch.to) < ready(from) && !self.grown {
+            // Pods of an autoscaler that became ready since the look could not be known of.
+            let grows = self.grown_s.is_some_and(|at| now_s - at <= GROWTH_S_MAX);
+            if ready(switch.to) < ready(from) && !grows {
                 self.violated("I1 traffic to fewer ready pods than before");
             }
         }
@@ -198,8 +200,7 @@ impl Judge {
         }
         for fact in &commit.facts {
             let content = git.commits[index(&fact.revision)].tree.content(Colour::Blue);
-            // A hand that takes the Services' selector away fails the watch of what is healthy.
-            let blameless = is_healthy(content) && !cluster.rotten && !cluster.outage && self.hand_moves == 0;
+            let blameless = is_healthy(content) && !cluster.rotten && !cluster.outage && cluster.stuck.is_none();
             if fact.verdict == Verdict::Rejected && blameless {
                 self.violated("a healthy revision is rejected");
             }

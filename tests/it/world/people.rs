@@ -202,7 +202,7 @@ impl World {
             Op::Autoscaled(size) => {
                 let colour = self.cluster.serving().ok_or(Undone::Void)?;
                 let scales = !self.cluster.colours[colour].autoscalers.is_empty();
-                self.judge.grown = true;
+                self.judge.grown_s = Some(self.now_s);
                 return if scales && self.cluster.autoscale(colour, size, self.now_s) {
                     Ok(())
                 } else {
@@ -232,6 +232,12 @@ impl World {
                 service.selects = colour.map(|colour| colour.to_string());
                 service.version = version;
             }
+        }
+        // What goes through the live address meanwhile meets whatever the hand left there.
+        let now_s = self.now_s;
+        for run in self.process.checks.iter_mut().filter(|run| run.key.repeat) {
+            run.due_s = run.due_s.min(now_s);
+            run.fails = true;
         }
         self.judge.patched_by_hand();
         Ok(())
