@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench bench-kustomize soak clean
+.PHONY: help demo test build bench bench-kustomize fuzz soak clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,15 @@ bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio,
 	@scripts/tools test
 	cargo build --release --package turquoise --package turquoise-bench-kustomize --bins
 	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-kustomize --turquoise $$built/turquoise $(ARGS)
+
+SECONDS_EACH = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
+fuzz: ## The renderer's fuzz targets, one after the other, SECONDS=600 each
+	@scripts/tools fuzz
+	@for target in yaml kustomization strategic_merge json_patch names edit build; do \
+	  echo "fuzz $$target"; mkdir -p crates/kustomize/fuzz/corpus/$$target; \
+	  (cd crates/kustomize && cargo +nightly fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1) || exit 1; \
+	done
 
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test

@@ -42,8 +42,8 @@ pub enum FileScope {
 /// let tree = MemoryTree::new([("kustomization.yaml", "resorces: [a.yaml]\nnamespace: 7\n")]);
 /// let errors = Build::new(&tree, "").run().unwrap_err();
 /// assert_eq!(errors.to_string(), "\
-/// kustomization.yaml:2:1: `namespace` must be a string, not a number; put it in quotes
-/// kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?");
+/// kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?
+/// kustomization.yaml:2:1: `namespace` must be a string, not a number; put it in quotes");
 /// ```
 pub struct Build<'a, T: FileTree + ?Sized> {
     tree: &'a T,

@@ -116,3 +116,20 @@ fn odd_files_are_answers_not_panics() {
         drop(Build::new(&tree, "").run());
     }
 }
+
+#[test]
+fn a_build_has_one_budget_for_all_that_it_reads_and_adds() {
+    // Each document's aliases are few enough, all together they are not.
+    let line = "x,".repeat(100);
+    let bomb = format!("a: &a [{line}]\nb: &b [{}]\nc: [{}]\n", "*a,".repeat(100), "*b,".repeat(15));
+    let error = yaml::resources(&vec![bomb; 10].join("---\n")).expect_err("many small bombs");
+    assert!(error.message.contains(&format!("more than {} nodes", limits::NODES_BASE)), "{error}");
+    let objects: String = (0..2_100).map(|i| format!("---\nkind: A\nmetadata: {{name: a{i}}}\n")).collect();
+    let labels: String = (0..2_000).map(|i| format!("  k{i}: v\n")).collect();
+    let tree = MemoryTree::new([
+        ("kustomization.yaml", format!("resources: [a.yaml]\ncommonLabels:\n{labels}")),
+        ("a.yaml", objects),
+    ]);
+    let errors = Build::new(&tree, "").run().expect_err("labels times objects");
+    assert!(errors.to_string().contains(&limits::ADDED_NODES_MAX.to_string()), "{errors}");
+}
