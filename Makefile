@@ -31,7 +31,7 @@ bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio,
 SECONDS_EACH = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 fuzz: ## The renderer's fuzz targets, one after the other, SECONDS=600 each
 	@scripts/tools fuzz
-	@for target in yaml kustomization strategic_merge json_patch names edit build; do \
+	@for target in yaml kustomization strategic_merge json_patch names edit tree; do \
 	  echo "fuzz $$target"; mkdir -p crates/kustomize/fuzz/corpus/$$target; \
 	  (cd crates/kustomize && cargo +nightly fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	    -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1) || exit 1; \
