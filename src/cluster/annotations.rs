@@ -17,6 +17,8 @@ pub(super) const DEPLOYED_AT: &str = "turquoise.dev/deployed-at";
 pub(super) const ATTEMPT: &str = "turquoise.dev/attempt";
 /// On workloads: when that attempt started, RFC 3339.
 pub(super) const STARTED_AT: &str = "turquoise.dev/started-at";
+/// On workloads: since when ready pods are missing from a preview's EndpointSlices, RFC 3339; empty where they are not.
+pub(super) const ENDPOINTS_SINCE: &str = "turquoise.dev/endpoints-since";
 /// On workloads: the digest of the pod template that was about to take traffic, or `none`.
 pub(super) const IN_USE: &str = "turquoise.dev/in-use";
 /// On workloads: revisions whose `superseded` no commit has carried yet, separated by spaces.
@@ -35,11 +37,13 @@ pub(super) const FLIPPED_AT: &str = "turquoise.dev/flipped-at";
 pub(super) const FLIPPED_REVISION: &str = "turquoise.dev/flipped-revision";
 /// On live Services: the colour that was live before.
 pub(super) const FLIPPED_FROM: &str = "turquoise.dev/flipped-from";
+/// On live Services: HEAD then.
+pub(super) const FLIPPED_HEAD: &str = "turquoise.dev/flipped-head";
 /// On live Services: `open`, `passed` or `failed`.
 pub(super) const WATCH: &str = "turquoise.dev/watch";
 
 /// The annotations of a flip, which every later apply of a live Service must carry on.
-pub(super) const FLIP: [&str; 4] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, WATCH];
+pub(super) const FLIP: [&str; 5] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH];
 
 /// [`IN_USE`]'s value where nothing was about to take traffic.
 pub(super) const NOT_IN_USE: &str = "none";

@@ -9,14 +9,16 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
+use super::adopt;
 use super::annotations as name;
 use super::switch::is_astray;
 use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
-use crate::core::observed::{ColourState, Observed, Record, ServiceState, WorkloadState};
+use crate::core::observed::{ColourState, Foreign, Observed, Record, ServiceState, WorkloadState};
 
 /// Kinds that are listed as typed objects; the others by their metadata alone.
 const TYPED: [(&str, &str); 2] = [("apps/v1", "Deployment"), ("v1", "Service")];
@@ -26,6 +28,7 @@ struct Labelled {
     key: ObjectKey,
     colour: Option<Colour>,
     digest: Option<Digest>,
+    face: Digest,
 }
 
 impl Cluster {
@@ -65,6 +68,9 @@ impl Cluster {
                 .filter_map(|one| Some((one.key.clone(), one.digest.clone()?)))
                 .collect(),
             foreign,
+            faces: labelled.into_iter().map(|one| (one.key, one.face)).collect(),
+            stands_as_head: false,
+            drift: Vec::new(),
             checks: Vec::new(),
         })
     }
@@ -147,7 +153,7 @@ impl Cluster {
         subject: &Subject,
         labelled: &[Labelled],
         deployments: &[Deployment],
-    ) -> Result<BTreeSet<ObjectKey>, ClusterError> {
+    ) -> Result<BTreeMap<ObjectKey, Foreign>, ClusterError> {
         let mut ours: BTreeSet<ObjectKey> = labelled.iter().map(|one| one.key.clone()).collect();
         // Secrets are never listed: those that were applied once are in the inventory.
         for deployment in deployments {
@@ -158,21 +164,25 @@ impl Cluster {
             let found = self.metadata_of(subject, key).await?;
             // Created by ourselves between the list and this look, it is labelled by now.
             let foreign = found.filter(|meta| app_of(meta) != Some(subject.app.as_str()));
-            Ok::<_, ClusterError>(foreign.map(|_| key.clone()))
+            Ok::<_, ClusterError>(foreign.map(|meta| (key.clone(), adopt::foreign(&meta))))
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
     /// An object's metadata; of a Secret by a patch of nothing that is not carried out, because reading Secrets is a right
     /// that turquoise does not have (I6).
-    async fn metadata_of(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<ObjectMeta>, ClusterError> {
+    pub(super) async fn metadata_of(
+        &self,
+        subject: &Subject,
+        key: &ObjectKey,
+    ) -> Result<Option<ObjectMeta>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         if !key.is_secret() {
             let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
             return Ok(found.map(|object| object.metadata));
         }
         let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        let nothing = Patch::Merge(serde_json::json!({}));
+        let nothing = Patch::Merge(json!({}));
         match call(&format!("look at {key}"), api.patch_metadata(&key.name, &params, &nothing)).await {
             Ok(object) => Ok(Some(object.metadata)),
             Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
@@ -203,7 +213,17 @@ fn labelled_as(meta: &ObjectMeta, (api_version, kind): (&str, &str)) -> Labelled
         },
         colour: label(meta, name::COLOUR).and_then(|text| text.parse().ok()),
         digest: meta.annotations.as_ref().and_then(|all| all.get(name::DIGEST)).map(Digest::new),
+        face: face(meta),
     }
+}
+
+/// What tells that an object was changed. A generation moves with the spec alone, so a rollout's many statuses change no
+/// face; objects that have none rarely have a status.
+fn face(meta: &ObjectMeta) -> Digest {
+    digest::of_json(&match meta.generation {
+        Some(generation) => json!([meta.uid, generation, meta.labels, meta.annotations]),
+        None => json!([meta.uid, meta.resource_version]),
+    })
 }
 
 fn match_labels(deployment: &Deployment) -> BTreeMap<String, String> {
@@ -290,19 +310,17 @@ fn workload_state(deployment: &Deployment, pods: &[Pod]) -> WorkloadState {
     let replicas = count(deployment.spec.as_ref().and_then(|spec| spec.replicas));
     let status = deployment.status.clone().unwrap_or_default();
     let selector = match_labels(deployment);
+    let current = status.observed_generation == meta.generation;
+    let own = pods.iter().filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod));
     let all = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
     WorkloadState {
         key: labelled_as(meta, TYPED[0]).key,
         resource_version: meta.resource_version.clone().unwrap_or_default(),
         replicas,
         applied_replicas: meta.annotations.as_ref().and_then(|all| all.get(name::REPLICAS)?.parse().ok()),
-        rolled_out: status.observed_generation == meta.generation
-            && all.iter().all(|&number| count(number) == replicas),
+        rolled_out: current && all.iter().all(|&number| count(number) == replicas),
         ready: count(status.ready_replicas),
-        pods: pods
-            .iter()
-            .filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod))
-            .map(pods::state)
-            .collect(),
+        pods: pods::states(own, current),
+        trouble: pods::refused(deployment).filter(|_| current),
     }
 }

@@ -21,7 +21,7 @@ pub enum Action {
     Deploy(Deploy),
     /// Scales the workloads of a colour that is up or down, and starts its deadline anew.
     Scale(Scale),
-    /// Starts a colour's deadline for a new attempt.
+    /// Starts a colour's deadline for a new attempt, or for its EndpointSlices.
     Stamp(Stamp),
     /// Marks the workloads of a colour that is about to take traffic, so that a stale write to it conflicts.
     MarkInUse {
@@ -30,6 +30,8 @@ pub enum Action {
         /// What must still be so.
         guard: ColourGuard,
     },
+    /// Takes over objects that somebody else applied, as they stand (rule 12).
+    Adopt(Adopt),
     /// Creates again what is missing of the colour in use, from its pin (rule 7).
     Recreate {
         /// The colour.
@@ -115,6 +117,30 @@ pub struct Deploy {
     pub guard: ColourGuard,
 }
 
+/// See [`Action::Adopt`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopt {
+    /// The objects.
+    pub objects: Vec<Adoption>,
+    /// What the workloads of a colour carry, where that is known.
+    pub record: Option<(Colour, Record)>,
+    /// All objects of that colour: what a later prune may delete.
+    pub inventory: BTreeSet<ObjectKey>,
+}
+
+/// An object that is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// Which.
+    pub key: ObjectKey,
+    /// As it was seen.
+    pub resource_version: String,
+    /// The colour that it belongs to; `None` for the live overlay.
+    pub colour: Option<Colour>,
+    /// A workload's `spec.replicas` as HEAD has it.
+    pub replicas: Option<u32>,
+}
+
 /// A workload's size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Size {
@@ -146,6 +172,8 @@ pub struct Stamp {
     pub attempt: String,
     /// When it starts.
     pub started_at: Timestamp,
+    /// Since when a preview's EndpointSlices are waited for.
+    pub endpoints_since: Option<Timestamp>,
     /// What must still be so.
     pub guard: ColourGuard,
 }
@@ -243,6 +271,11 @@ pub enum Topic {
     },
     /// A person took a release back.
     Withdraw,
+    /// What served before turquoise came is taken for released.
+    Adopt {
+        /// The colour.
+        colour: Colour,
+    },
     /// The lock is written again as the cluster has it.
     RestoreLock {
         /// The colour whose pin was lost.
@@ -266,7 +299,7 @@ pub struct Switch {
 impl Switch {
     /// A switch's record: the watch opens at the time of the look.
     #[must_use]
-    pub fn record(at: Timestamp, revision: CommitId, from: Colour) -> FlipRecord {
-        FlipRecord { at, revision, from, watch: WatchState::Open }
+    pub fn record(at: Timestamp, revision: CommitId, from: Colour, head: CommitId) -> FlipRecord {
+        FlipRecord { at, revision, from, head, watch: WatchState::Open }
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time, build::TreeUpdateBuilder};
 
-use super::{App, Committed, Repo};
+use super::{App, Committed, Repo, Seen};
 use crate::core::action::{Commit, RejectionEdit, Topic};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Desired;
@@ -209,16 +209,16 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
 /// The only app of a repo at HEAD.
 pub(super) fn app(repo: &mut Repo) -> App {
     let head = repo.head().expect("a HEAD");
-    let mut apps = repo.apps(&head).expect("apps");
+    let apps = repo.apps(&head).expect("apps");
     assert_eq!(apps.len(), 1, "{apps:?}");
-    apps.remove(0)
+    App::clone(&apps[0])
 }
 
 /// What git says now.
 pub(super) fn look(repo: &mut Repo) -> Desired {
     let app = app(repo);
     let head = repo.head().expect("a HEAD");
-    repo.look(&app, &head, &[]).expect("a look").expect("nothing blocked")
+    repo.look(&app, &head, &Seen::default()).expect("a look").expect("nothing blocked")
 }
 
 /// A pin as the planner writes it.

@@ -2,7 +2,8 @@
 //! and patch, a Service patched by hand. One rule for all of them (rule 5).
 
 use super::draft::Draft;
-use super::standing::{self, Keep, Outcome, Via};
+use super::standing::{self, Keep, Outcome};
+use super::verify::{self, Via};
 use super::view::View;
 use super::{commit, overlay};
 use crate::core::action::{Action, Commit, Switch, Topic};
@@ -31,17 +32,17 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     match standing::ready(view, declared, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(reason) => {
-            draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
+            draft.act(Action::Commit(take_back(view, serving, declared, source, &reason.line())));
             return draft.done(Phase::Flipping);
         }
         Outcome::Yes => {}
     }
     let pinned = view.released_pin(declared).is_some_and(|pin| pin.revision == *source);
     if !(pinned && view.desired.verdicts.released_and_not_rejected_since(source)) {
-        match standing::verified(view, declared, source, Via::Preview).note(&mut draft) {
+        match verify::verified(view, declared, source, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
             Outcome::Failed(reason) => {
-                draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
+                draft.act(Action::Commit(take_back(view, serving, declared, source, &reason.line())));
                 return draft.done(Phase::Flipping);
             }
             Outcome::Yes => {}
@@ -59,7 +60,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
             services: view.live_guards(),
             to: declared,
             render: overlay_commit(view, source).clone(),
-            record: Switch::record(view.observed.at, source.clone(), serving),
+            record: Switch::record(view.observed.at, source.clone(), serving, view.head().clone()),
         }));
     }
     draft.done(Phase::Flipping)
@@ -76,7 +77,7 @@ fn content<'a>(view: &View<'a>, declared: Colour, serving: Colour) -> &'a Commit
     let pin = view.pin(declared);
     let revision = view.revision();
     let takes_head = is_untouched_candidate(view, declared) || came_with_the_selector(view, declared, serving);
-    match pin.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
+    match pin.filter(|pin| view.is_reachable(pin)) {
         Some(pin) if pin.state == PinState::Verified || !takes_head => &pin.revision,
         Some(_) | None => revision,
     }

@@ -1,15 +1,18 @@
 //! The decision: DESIGN 3 and the order of DESIGN 4, as one pure function.
 //!
-//! The function reads like the rules: what git declares and what the cluster serves choose one of four situations, and
+//! The function reads like the rules: what git declares and what the cluster serves choose one of six situations, and
 //! each of them is straight-line code that ends at the first thing to do or to wait for.
 //!
 //! | cluster serves | file | rules |
 //! | --- | --- | --- |
+//! | whatever, and others made it | [`adopt`] | 12 |
 //! | nothing | [`first`] | 12 |
 //! | something unclear | [`unclear`] | 6 |
+//! | a colour, and git has lost what it knew of it | [`restore`] | 13 |
 //! | the colour that git does not name | [`declared`] | 5 |
 //! | the colour that git names | [`agreed`], then [`watch`], [`release`], [`idle`] | 1-4, 7-11 |
 
+mod adopt;
 mod agreed;
 mod commit;
 mod declared;
@@ -18,8 +21,10 @@ mod first;
 mod idle;
 mod overlay;
 mod release;
+mod restore;
 mod standing;
 mod unclear;
+mod verify;
 mod view;
 mod watch;
 
@@ -52,14 +57,16 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             return Plan::blocked(Blocked::SelectorUnknown { found: OneLine::new(found) });
         }
     };
-    if !policy.adopt && !observed.foreign.is_empty() {
-        let objects = observed.foreign.iter().map(|key| OneLine::new(&key.to_string())).collect();
-        return Plan::blocked(Blocked::NotOurs { objects });
-    }
     let view = View { desired, observed, policy };
+    if let Some(plan) = adopt::plan(&view, declared) {
+        return plan;
+    }
     match observed.serving() {
         Serving::Nothing => first::plan(&view, declared),
         Serving::Unclear => unclear::plan(&view, declared),
+        Serving::Colour(serving) if restore::is_due(&view, declared, serving) => {
+            restore::plan(&view, declared, serving)
+        }
         Serving::Colour(serving) if serving != declared => declared::plan(&view, declared, serving),
         Serving::Colour(serving) => agreed::plan(&view, serving),
     }

@@ -1,8 +1,13 @@
 //! From outside: a real turquoise process, a real bare repository and the `git` binary, kubectl for the human hand, the
 //! embedded cluster in a process of its own, and traffic all the time.
 
+mod adoption;
+mod apps;
+mod checks;
 mod files;
+mod history;
 mod kills;
+mod many;
 mod messages;
 mod people;
 mod releases;

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::traffic::Traffic;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
-const STEP_MAX: Duration = Duration::from_secs(60);
+pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at the daemon's status.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// The example's live Service.
 const SERVICE_PORT: u16 = 8080;
 
@@ -38,12 +38,15 @@ impl Stage {
         let mut stage = Self::bare(prepare);
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
-        let address = SocketAddr::new(
-            stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]).parse().expect("an address"),
-            SERVICE_PORT,
-        );
-        stage.traffic = Some(Traffic::start(address));
+        stage.with_traffic();
         stage
+    }
+
+    /// Traffic on the live Service, from now on to the end.
+    pub(super) fn with_traffic(&mut self) {
+        let address = self.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]);
+        let address = SocketAddr::new(address.parse().expect("an address"), SERVICE_PORT);
+        self.traffic = Some(Traffic::start(address));
     }
 
     /// Repository, clone and cluster, without turquoise.
@@ -75,7 +78,8 @@ impl Stage {
         stage
     }
 
-    fn clone_path(&self) -> PathBuf {
+    /// The person's clone, as it is.
+    pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
 
@@ -96,6 +100,11 @@ impl Stage {
             .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            // Proxies from the environment are never used: this one answers nobody.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("http_proxy", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .env("ALL_PROXY", "http://127.0.0.1:9")
             .stderr(log)
             .spawn();
         self.daemon = Some(daemon.expect("turquoise starts"));
@@ -198,6 +207,17 @@ impl Stage {
         })
     }
 
+    /// Takes a branch away from the bare repository.
+    pub(super) fn delete_branch(&self, branch: &str) {
+        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
+    }
+
+    /// The bare repository loses every commit that no branch leads to.
+    pub(super) fn forget_lost_commits(&self) {
+        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
+        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
+    }
+
     /// A person's push is rejected where turquoise was faster: then it is made again, as a person would.
     fn push_until_it_lands(&self, make: impl Fn()) -> String {
         for _ in 0..20 {
@@ -241,6 +261,21 @@ impl Stage {
         let kubeconfig = self.folder.path().join("kubeconfig");
         let mut kubectl = hermetic("kubectl", self.folder.path());
         command(kubectl.arg("--kubeconfig").arg(kubeconfig).args(args))
+    }
+
+    /// `kubectl apply` of a text.
+    pub(super) fn apply(&self, text: &str) -> String {
+        let file = self.folder.path().join("apply.yaml");
+        fs::write(&file, text).expect("written");
+        self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
+    }
+
+    /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
+    pub(super) fn apply_overlay(&self, overlay: &str) {
+        let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
+        let file = self.folder.path().join("rendered.yaml");
+        fs::write(&file, rendered).expect("written");
+        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
     }
 
     /// The uids of a colour's pods, sorted.
@@ -366,7 +401,7 @@ pub(super) fn turquoise() -> Command {
 }
 
 /// A command that sees nothing of this machine's settings.
-fn hermetic(program: &str, folder: &Path) -> Command {
+pub(super) fn hermetic(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env("HOME", folder.join("home"))
@@ -380,7 +415,7 @@ fn hermetic(program: &str, folder: &Path) -> Command {
 }
 
 /// Runs to a good end and gives the output, trimmed.
-fn command(command: &mut Command) -> String {
+pub(super) fn command(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} cannot run ({error}); `make test` installs or names it"));

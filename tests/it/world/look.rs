@@ -95,6 +95,7 @@ impl World {
             let commits = &self.git.commits;
             SelectorChange {
                 commit: id(at),
+                from_elsewhere: false,
                 by_person: commits[at].author == Author::Person,
                 left_lock_alone: tree.lock == commits[at - 1].tree.lock,
                 holds_revision: revision <= at,
@@ -111,11 +112,14 @@ impl World {
             head: id(head),
             revision: id(revision),
             declared,
+            lock_is_lost: lock.branch.is_empty(),
+            own_lock: self.git.own_lock(),
             lock,
             verdicts: self.git.verdicts(),
             renders: wanted.iter().map(|at| (id(*at), self.renders.pair(&self.setup, &self.git, *at))).collect(),
             overlays: wanted.iter().map(|at| (id(*at), self.renders.overlay(&self.setup, &self.git, *at))).collect(),
             selector_change,
+            rewritten: false,
             unchanged_since,
         }
     }
@@ -128,7 +132,10 @@ impl World {
             services: services(&self.cluster, self.now_s),
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
-            foreign: BTreeSet::new(),
+            foreign: BTreeMap::new(),
+            stands_as_head: false,
+            faces: BTreeMap::new(),
+            drift: Vec::new(),
             checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }
@@ -164,6 +171,7 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
                 rolled_out: workload.is_rolled_out(cluster.pace, now_s),
                 ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
                 pods: pods.map(|(at, pod)| pod.state(name(at), cluster.pace, now_s)).collect(),
+                trouble: None,
             }
         })
         .collect();
