@@ -9,6 +9,7 @@ use turquoise_kustomize::{FileTree as _, MemoryTree, Overlay, edit};
 fuzz_target!(|data: &[u8]| {
     let [kustomization, service, patch] = common::parts(data);
     let tree = MemoryTree::new([("kustomization.yaml", kustomization), ("service.yaml", service), ("p.yaml", patch)]);
+    common::render(&tree, "");
     let Ok(edit) = edit::set_service_selector(&tree, "", "", "shop", "colour", "green") else { return };
     assert_eq!(tree.read(&edit.path, u64::MAX).as_deref(), Ok(edit.before.as_slice()));
     let edited = Overlay::new(&tree).with(&edit.path, edit.after.clone());

@@ -23,6 +23,17 @@ use crate::tree::FileTree;
 use crate::yaml::Budget;
 
 /// Where the files may lie that a kustomization reads.
+///
+/// ```
+/// use turquoise_kustomize::{Build, FileScope, MemoryTree};
+///
+/// let tree = MemoryTree::new([
+///     ("overlay/kustomization.yaml", "resources: [../shared.yaml]\n"),
+///     ("shared.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n"),
+/// ]);
+/// assert!(Build::new(&tree, "overlay").run().is_err());
+/// assert!(Build::new(&tree, "overlay").files(FileScope::Tree).run().is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileScope {
     /// In or below the kustomization's own directory, as kubectl does.

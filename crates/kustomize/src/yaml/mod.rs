@@ -45,6 +45,11 @@ impl Document {
 }
 
 /// Why a text could not be read.
+///
+/// ```
+/// let error = turquoise_kustomize::yaml::resources("a: 1\n b: 2\n").unwrap_err();
+/// assert_eq!((error.line, error.column), (2, 3));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct YamlError {
@@ -97,6 +102,13 @@ pub(crate) fn strict_within(text: &str, budget: &Budget) -> Result<Vec<Document>
 }
 
 /// Like [`strict`], but of a key that is given twice the last one counts: so kustomization files are read.
+///
+/// ```
+/// let documents = turquoise_kustomize::yaml::last_wins("a: 1\na: 2\n")?;
+/// assert_eq!(documents[0].to_json()["a"], 2);
+/// assert_eq!(documents[0].repeated[0].0, "a");
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
 pub fn last_wins(text: &str) -> Result<Vec<Document>, YamlError> {
     last_wins_within(text, &Budget::default())
 }
@@ -114,6 +126,15 @@ pub(crate) enum Repeated {
 }
 
 /// Reads a file of manifests with the place of every node, for edits.
+///
+/// ```
+/// let text = "spec: {colour: blue} # live\n";
+/// let documents = turquoise_kustomize::yaml::resources_with_nodes(text)?;
+/// let node = documents[0].node.as_ref().and_then(|root| root.get("spec")?.get("colour")).expect("it is there");
+/// assert_eq!(&text[node.span.start..node.span.end], "blue");
+/// assert_eq!((node.span.position.line, node.span.position.column), (1, 16));
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
 pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
     reader::read(text, Dialect::Resources, true, Repeated::Refuse, Annotations::Typed, &Budget::default())
 }

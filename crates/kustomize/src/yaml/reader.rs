@@ -283,7 +283,7 @@ impl<'i, 'b> Reader<'i, 'b> {
                 _ => None,
             };
             // Between braces nothing is an empty string: `{a: , b}`.
-            let nothing = nothing && flow && self.dialect == Dialect::Resources;
+            let nothing = nothing && flow && self.place.is_in_build();
             let outer = self.place;
             self.place = outer.below(&key, depth);
             let (mut value, node) = self.value(event, value_span, depth + 1)?;

@@ -325,6 +325,75 @@ metadata:
         ),
     ),
     (
+        "of lists with two keys and none given the last element stays",
+        r#"=== kustomization.yaml
+resources: [a.yaml]
+patches:
+- patch: |-
+    apiVersion: v1
+    kind: Service
+    metadata: {name: a}
+    spec: {ports: [{name: y}, {name: z}]}
+=== a.yaml
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {ports: [{name: x}, {name: w}]}
+"#,
+        Some(
+            r#"apiVersion: v1
+kind: Service
+metadata:
+  name: a
+spec:
+  ports:
+  - name: w
+"#,
+        ),
+    ),
+    (
+        "folded text with indented lines",
+        r#"=== kustomization.yaml
+resources: [a.yaml]
+=== a.yaml
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+data:
+  a: >
+    one
+      two
+      three
+
+    four
+  b: >+
+    one
+    two
+
+
+"#,
+        Some(
+            r#"apiVersion: v1
+data:
+  a: |
+    one
+
+      two
+      three
+
+    four
+  b: |+
+    one two
+
+
+
+kind: ConfigMap
+metadata:
+  name: a
+"#,
+        ),
+    ),
+    (
         "a patch cannot take the name away",
         r#"=== kustomization.yaml
 resources: [a.yaml]
