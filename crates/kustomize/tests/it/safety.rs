@@ -133,3 +133,15 @@ fn a_build_has_one_budget_for_all_that_it_reads_and_adds() {
     let errors = Build::new(&tree, "").run().expect_err("labels times objects");
     assert!(errors.to_string().contains(&limits::ADDED_NODES_MAX.to_string()), "{errors}");
 }
+
+/// Inputs that fuzzing found, each with what went wrong.
+#[test]
+fn what_fuzzing_found_stays_mended() {
+    // A document that is a text, of which a line looks like a separator, was written so that it could not be read again.
+    let documents = yaml::resources("a:[ |2-\n   x\n\n  --- a f g\n: 0").unwrap_or_default();
+    for value in documents.iter().map(yaml::Document::to_json).chain([serde_json::json!("a\n--- b\n...\n")]) {
+        let written = yaml::to_string(&value);
+        let read = yaml::resources(&written).expect("what was written can be read");
+        assert_eq!(read.iter().map(yaml::Document::to_json).collect::<Vec<_>>(), [value], "{written}");
+    }
+}
