@@ -214,6 +214,13 @@ impl Reconciler {
         same.await?.ok_or_else(head_moved)
     }
 
+    /// Traffic is switched only by a HEAD that git was asked for just now.
+    async fn confirm(&self, head: &CommitId) -> Result<(), PassError> {
+        let (repo, head) = (Arc::clone(&self.repo), head.clone());
+        let same = tokio::task::spawn_blocking(move || Repo::confirm(&repo, &head)).await??;
+        if same { Ok(()) } else { Err(head_moved()) }
+    }
+
     async fn git<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
@@ -331,6 +338,9 @@ impl Reconciler {
                 self.checks.start(&self.app.name, key, ask);
             }
             return Ok(());
+        }
+        if matches!(action, Action::Switch(_)) {
+            self.confirm(&view.desired.head).await?;
         }
         did(self.write(action, view).await?);
         Ok(())

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the outside world failed.
 
 mod check;
+mod git;
 mod history;
 mod render;
 mod sandbox;
@@ -45,7 +46,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The watched repository: a path to a bare repository
+    /// The watched repository: https://, ssh://, USER@HOST:PATH, or a path to a bare repository
     #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH")]
     repo: String,
     /// The watched branch
@@ -80,6 +81,8 @@ struct RunArgs {
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
+    #[command(flatten)]
+    git: git::GitArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -97,6 +100,10 @@ const OUTSIDE: u8 = 3;
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
+    // The child that speaks to git servers is started for every look: it needs none of what follows.
+    if std::env::args_os().nth(1).is_some_and(|command| command == crate::source::CHILD_COMMAND) {
+        return crate::source::child_main();
+    }
     let cli = Cli::parse();
     match cli.command {
         Command::Run(args) => run(args),
@@ -121,6 +128,7 @@ fn run(args: RunArgs) -> ExitCode {
         dry_run: args.dry_run,
         grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
         cluster: args.cluster,
+        git: args.git.into(),
     };
     in_one_thread(async {
         match daemon::run(settings, signals::stop(), None).await {

@@ -2,6 +2,7 @@
 
 mod announce;
 pub mod clock;
+mod reach;
 mod schedule;
 mod triggers;
 
@@ -22,12 +23,12 @@ use crate::core::grants::Grants;
 use crate::core::ids::AppName;
 use crate::core::report::Phase;
 use crate::core::status::AppStatus;
-use crate::core::text::OneLine;
 use crate::http::{self, Board};
 use crate::notify::Notifier;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
-use crate::source::{App, Repo, SourceError};
+use crate::source::{App, GitAccess, Repo, SourceError};
 use announce::Announcer;
+use reach::Reach;
 use schedule::{Command, Ended, Event, Schedule};
 
 /// Triggers that wait for the loop: they are coalesced by the schedule, so a burst beyond that loses nothing.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub grants: Grants,
     /// The cluster's name: written into each lock, and a lock that names another one is left alone.
     pub cluster: Option<String>,
+    /// How the repository is reached where it is on a server.
+    pub git: GitAccess,
 }
 
 /// What the daemon says while it runs, to whoever embeds it.
@@ -123,7 +126,8 @@ async fn until(due: Option<Timestamp>) {
 
 /// What a task of the loop brings back.
 enum Work {
-    Discovery(Result<Vec<App>, SourceError>),
+    /// The apps, and when git was asked.
+    Discovery(Result<Vec<App>, SourceError>, Timestamp),
     Pass(AppName, Box<Result<Found, PassError>>),
 }
 
@@ -142,6 +146,7 @@ struct Daemon {
     work: JoinSet<Work>,
     apps: BTreeMap<AppName, Arc<App>>,
     watched: BTreeMap<String, tokio::task::AbortHandle>,
+    git: Reach,
     background: JoinSet<()>,
     _repo_watch: Option<notify::RecommendedWatcher>,
     updates: Option<mpsc::UnboundedSender<Update>>,
@@ -149,7 +154,7 @@ struct Daemon {
 
 impl Daemon {
     async fn start(settings: Settings, updates: Option<mpsc::UnboundedSender<Update>>) -> anyhow::Result<Self> {
-        let repo = Repo::open(&settings.repo, &settings.branch)?.for_cluster(settings.cluster.clone());
+        let repo = Repo::open(&settings.repo, &settings.branch, &settings.git)?.for_cluster(settings.cluster.clone());
         let grants = Arc::new(settings.grants.clone());
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
@@ -194,6 +199,7 @@ impl Daemon {
             work: JoinSet::new(),
             apps: BTreeMap::new(),
             watched: BTreeMap::new(),
+            git: Reach::default(),
             background,
             _repo_watch: repo_watch,
             updates,
@@ -205,8 +211,10 @@ impl Daemon {
             Command::Discover => {
                 let repo = Arc::clone(&self.repo);
                 self.work.spawn_blocking(move || {
+                    let synced = Repo::sync(&repo);
                     let mut repo = repo.lock().unwrap_or_else(PoisonError::into_inner);
-                    Work::Discovery(repo.head().and_then(|head| repo.apps(&head)))
+                    let apps = synced.and_then(|()| repo.head()).and_then(|head| repo.apps(&head));
+                    Work::Discovery(apps, clock::now())
                 });
             }
             Command::Pass(name) => {
@@ -246,13 +254,14 @@ impl Daemon {
 
     fn ended(&mut self, ended: Result<Work, tokio::task::JoinError>) -> Event {
         match ended {
-            Ok(Work::Discovery(Ok(apps))) => self.discovered(apps),
-            Ok(Work::Discovery(Err(error))) => {
-                tracing::warn!("{error}");
-                self.board.set_ready(false);
-                let words = OneLine::new(&error.to_string());
-                for mut status in self.board.all() {
-                    status.error = Some(words.clone());
+            Ok(Work::Discovery(Ok(apps), at)) => {
+                self.git.reached(at);
+                self.discovered(apps)
+            }
+            Ok(Work::Discovery(Err(error), _)) => {
+                self.git.lost(&error);
+                self.board.set_unready(self.git.to_string());
+                for status in self.board.all() {
                     self.show(status);
                 }
                 Event::DiscoveryFailed
@@ -270,7 +279,7 @@ impl Daemon {
     }
 
     fn discovered(&mut self, apps: Vec<App>) -> Event {
-        self.board.set_ready(true);
+        self.board.set_ready();
         self.apps = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
         self.board.retain(|name| self.apps.contains_key(name));
         let namespaces: Vec<String> =
@@ -341,7 +350,8 @@ impl Daemon {
         }
     }
 
-    fn show(&self, status: AppStatus) {
+    fn show(&self, mut status: AppStatus) {
+        self.git.tell(&mut status);
         if let Some(updates) = &self.updates {
             let _gone = updates.send(Update::Status(Box::new(status.clone())));
         }

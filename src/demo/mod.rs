@@ -18,6 +18,7 @@ use turquoise_sandbox::{Options, Sandbox};
 
 use crate::core::grants::Grants;
 use crate::daemon::{self, Settings};
+use crate::source::GitAccess;
 use client::Client;
 use repo::DemoRepo;
 use show::Show;
@@ -85,6 +86,7 @@ async fn play(args: &DemoArgs) -> anyhow::Result<bool> {
         dry_run: false,
         grants: Grants::default(),
         cluster: None,
+        git: GitAccess::default(),
     };
     let daemon = tokio::spawn(daemon::run(
         settings,

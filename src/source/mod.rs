@@ -1,9 +1,10 @@
 //! Git: what the watched branch says, and turquoise's commits to it.
 //!
-//! All of it blocks; async callers use `spawn_blocking`. Today a repo is a local path. A repo behind https or ssh will
-//! be a bare copy of it, brought up to date and pushed from by a child process (DESIGN 9): only [`Repo::head`] and the
-//! move of the reference in `commit` differ then, everything else reads the copy.
+//! All of it blocks; async callers use `spawn_blocking`. A repo is a local path, or a bare copy of one on a server. Only
+//! where the branch is and how it is moved differ (`origin`), everything else reads objects.
 //!
+//! - `address`, `access`: what a location names, and how a server is reached;
+//! - `local`, `remote`: a branch in a folder, and one behind https or ssh, asked and pushed to by a child process;
 //! - `tree`, `reads`: a commit as a file tree, and what a render looked at;
 //! - `shelf`, `renders`: renders, kept by what they read, so that commits which do not touch an app cost a few lookups;
 //! - `walk`, `verdicts`, `history`: R, the selector's last change, the log;
@@ -11,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{Oid, Repository};
 
@@ -23,14 +24,19 @@ use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 use crate::core::verdict::VerdictLog;
 
+mod access;
+mod address;
 mod apps;
 mod commit;
 mod error;
 mod ground;
 mod history;
 mod kustomize;
+mod local;
 mod location;
+mod origin;
 mod reads;
+mod remote;
 mod renders;
 mod shelf;
 mod tree;
@@ -42,14 +48,22 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use access::GitAccess;
 pub use apps::App;
 pub use commit::{Committed, Identity};
 pub use error::SourceError;
 pub use history::HistoryEntry;
+pub(crate) use remote::CHILD_COMMAND;
+pub use remote::Trouble;
+pub(crate) use remote::child::main as child_main;
 
+use address::Place;
 use apps::Apps;
 use commit::Order;
 use ground::{Ground, id_of, is_in_history};
+use local::Local;
+use origin::Origin;
+use remote::Remote;
 use renders::{Renders, join, words};
 use verdicts::Log;
 use walk::{Run, Turn};
@@ -58,8 +72,9 @@ use walk::{Run, Turn};
 pub struct Repo {
     location: String,
     branch: String,
-    /// The full name of the branch's reference.
-    reference: String,
+    origin: Arc<dyn Origin>,
+    /// Of the origin, when `git` was opened.
+    generation: u64,
     cluster: Option<String>,
     identity: Identity,
     git: Repository,
@@ -100,24 +115,31 @@ impl Repo {
     /// Opens a repo to watch one of its branches.
     ///
     /// # Errors
-    /// A URL (https and ssh are to come), no repository there, or the branch is checked out in a work tree.
-    pub fn open(location: &str, branch: &str) -> Result<Self, SourceError> {
-        let repo = Self::open_to_read(location, branch)?;
-        location::refuse_checked_out(&repo.git, branch, &repo.reference)?;
+    /// A location that cannot be understood, settings that do not fit it, no repository there, or the branch is checked
+    /// out in a work tree. A server is not asked yet.
+    pub fn open(location: &str, branch: &str, access: &GitAccess) -> Result<Self, SourceError> {
+        let repo = Self::open_to_read(location, branch, access)?;
+        repo.origin.may_publish(&repo.git)?;
         Ok(repo)
     }
 
     /// Opens a repo to read one of its branches, which may be checked out.
     ///
     /// # Errors
-    /// A URL (https and ssh are to come), or no repository there.
-    pub fn open_to_read(location: &str, branch: &str) -> Result<Self, SourceError> {
-        let path = location::local_path(location)?;
-        let git = location::open(&path, location)?;
+    /// A location that cannot be understood, settings that do not fit it, or no repository there.
+    pub fn open_to_read(location: &str, branch: &str, access: &GitAccess) -> Result<Self, SourceError> {
+        let (git, origin): (Repository, Arc<dyn Origin>) = match address::parse(location)? {
+            Place::Path(path) => (location::open(&path, location)?, Arc::new(Local::new(branch))),
+            Place::Server(address) => {
+                let remote = Remote::open(address, location, branch, access)?;
+                (remote.repository()?, Arc::new(remote))
+            }
+        };
         Ok(Self {
-            location: location.to_owned(),
+            location: location::without_credentials(location),
             branch: branch.to_owned(),
-            reference: format!("refs/heads/{branch}"),
+            generation: origin.generation(),
+            origin,
             cluster: None,
             identity: Identity::default(),
             git,
@@ -140,7 +162,30 @@ impl Repo {
         Self { identity, ..self }
     }
 
-    /// Where it is, as it was given.
+    /// Asks where the branch is and brings its objects here. A repository on a server is asked without holding the lock,
+    /// so that a server that hangs keeps nobody from reading what is known.
+    ///
+    /// # Errors
+    /// The server cannot be asked. What was known of the branch is known still.
+    pub fn sync(repo: &Mutex<Self>) -> Result<(), SourceError> {
+        let origin = Arc::clone(&lock(repo).origin);
+        origin.sync()
+    }
+
+    /// Whether the branch still stands at a HEAD, asked for just now. Traffic is switched by nothing older: another
+    /// turquoise may have moved both since.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub fn confirm(repo: &Mutex<Self>, head: &CommitId) -> Result<bool, SourceError> {
+        let origin = Arc::clone(&lock(repo).origin);
+        if !origin.is_fresh() {
+            origin.sync()?;
+        }
+        Ok(lock(repo).head()? == *head)
+    }
+
+    /// Where it is, without credentials.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
@@ -152,19 +197,23 @@ impl Repo {
         &self.branch
     }
 
-    /// The folder to watch for changes, with all below it: the branches' loose references. Whoever moves a branch
-    /// writes one there; packing them changes no branch.
+    /// The folder to watch for changes, with all below it, where there is one.
     #[must_use]
     pub fn watch_path(&self) -> Option<PathBuf> {
-        Some(self.git.commondir().join("refs").join("heads"))
+        self.origin.watch_path(&self.git)
     }
 
-    /// HEAD of the branch.
+    /// HEAD of the branch; where it is on a server, as it was when that was last asked.
     ///
     /// # Errors
     /// The branch is not there, or cannot be read.
     pub fn head(&mut self) -> Result<CommitId, SourceError> {
-        let head = commit::head(&self.git, &self.reference)?;
+        let head = self.origin.head(&self.git)?;
+        let generation = self.origin.generation();
+        if generation != self.generation {
+            self.git = Repository::open_bare(self.git.path()).map_err(error::git("the copy cannot be opened"))?;
+            self.generation = generation;
+        }
         let none = || SourceError::NoBranch { location: self.location.clone(), branch: self.branch.clone() };
         head.map(id_of).ok_or_else(none)
     }
@@ -282,12 +331,12 @@ impl Repo {
     /// The selector cannot be edited ([`SourceError::NotEditable`]), the branch was checked out meanwhile, or the repo
     /// cannot be written. Nothing has changed then.
     pub fn commit(&mut self, app: &App, commit: &crate::core::action::Commit) -> Result<Committed, SourceError> {
-        location::refuse_checked_out(&self.git, &self.branch, &self.reference)?;
+        self.origin.may_publish(&self.git)?;
         let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
         let policy = app.policy.as_ref().map_err(failed)?;
         let mut ground = ground_of(&self.git, &mut self.renders, &self.branch, app, policy);
         let cluster = self.cluster.as_deref();
-        let order = Order { app, commit, cluster, identity: &self.identity, reference: &self.reference };
+        let order = Order { app, commit, cluster, identity: &self.identity, origin: &*self.origin };
         commit::commit(&mut ground, &order)
     }
 
@@ -303,6 +352,10 @@ impl Repo {
         let commit = ground::commit(ground.repo, &head)?;
         history::history(&mut ground, &commit, limit)
     }
+}
+
+fn lock(repo: &Mutex<Repo>) -> MutexGuard<'_, Repo> {
+    repo.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ground_of<'a>(

@@ -59,7 +59,7 @@ impl World {
     }
 
     pub(super) fn open(&self) -> Repo {
-        Repo::open(&self.location(), "main").expect("a repo to watch")
+        Repo::open(&self.location(), "main", &GitAccess::default()).expect("a repo to watch")
     }
 
     pub(super) fn tip(&self) -> Option<git2::Commit<'_>> {
