@@ -2,9 +2,13 @@
 //! embedded cluster in a process of its own, and traffic all the time.
 
 mod files;
+mod https;
 mod kills;
 mod messages;
 mod people;
 mod releases;
+mod remote;
+mod sshd;
 mod stage;
 mod traffic;
+mod transport;

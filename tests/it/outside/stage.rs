@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::traffic::Traffic;
+use super::transport::{Server, Transport};
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
 const STEP_MAX: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ const SERVICE_PORT: u16 = 8080;
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
     folder: tempfile::TempDir,
+    /// Where turquoise finds the repository; people always push to the folder.
+    pub(super) server: Server,
     listen: Option<SocketAddr>,
     sandbox: Child,
     daemon: Option<Child>,
@@ -35,7 +38,22 @@ impl Stage {
 
     /// The same, with changes to the clone before its first commit.
     pub(super) fn open_with(prepare: impl FnOnce(&Path)) -> Self {
-        let mut stage = Self::bare(prepare);
+        Self::bare(prepare).opened()
+    }
+
+    /// The same, with turquoise reaching the repository over a transport.
+    pub(super) fn open_over(transport: Transport) -> Self {
+        Self::bare(|_| {}).over(transport).opened()
+    }
+
+    /// The repository is reached over a transport from here on.
+    pub(super) fn over(mut self, transport: Transport) -> Self {
+        self.server = Server::start(transport, self.folder.path());
+        self
+    }
+
+    fn opened(self) -> Self {
+        let mut stage = self;
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
         let address = SocketAddr::new(
@@ -57,7 +75,7 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let stage = Self { folder, listen: None, sandbox, daemon: None, traffic: None };
+        let stage = Self { folder, server: Server::Folder, listen: None, sandbox, daemon: None, traffic: None };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo"), &stage.clone_path());
@@ -73,6 +91,16 @@ impl Stage {
             std::thread::sleep(LOOK);
         }
         stage
+    }
+
+    /// Everything of this world lies in here.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process of turquoise.
+    pub(super) fn daemon_pid(&self) -> u32 {
+        self.daemon.as_ref().expect("turquoise runs").id()
     }
 
     fn clone_path(&self) -> PathBuf {
@@ -93,7 +121,8 @@ impl Stage {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
-            .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(["run", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(self.server.arguments())
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
             .stderr(log)
