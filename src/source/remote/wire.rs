@@ -65,8 +65,8 @@ pub(super) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "trouble", rename_all = "snake_case")]
 pub enum Trouble {
-    /// No connection, or it broke.
-    #[error("the server cannot be reached: {words}")]
+    /// No connection, or it broke, or what came over it was no git.
+    #[error("the connection to the server failed: {words}")]
     Unreachable {
         /// What the system said.
         words: OneLine,

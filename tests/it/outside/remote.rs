@@ -138,11 +138,11 @@ fn a_server_that_misbehaves_is_named_and_taken_up_again() {
     let stage = Stage::open_over(Transport::Https);
     let faults = [
         (Fault::Status(500), "500"),
-        (Fault::Refuses, "cannot be reached"),
+        (Fault::Refuses, "connection to the server failed"),
         (Fault::Hangs, "did not answer in 3 s"),
         (Fault::Drips, "did not answer in 3 s"),
         (Fault::Redirects("https://elsewhere.example/shop.git".into()), "redirect"),
-        (Fault::Babbles, "git server"),
+        (Fault::Babbles, "bad packet"),
         (Fault::Lies, "`https://127.0.0.1"),
     ];
     let versions = ["1.1.0", "1.2.0", "2.0.0", "2.1.0", "3.0.0", "1.0.0", "1.1.0"];
@@ -191,7 +191,7 @@ fn another_host_key_is_refused_with_its_fingerprint() {
     });
     stage.server.ssh().stop();
     stage.until("a server that is down is named", |app| {
-        app["error"].as_str().is_some_and(|error| error.contains("cannot be reached"))
+        app["error"].as_str().is_some_and(|error| error.contains("connection to the server failed"))
     });
     stage.server.ssh().with_true_host_keys();
     stage.bump("1.1.0");
