@@ -8,6 +8,8 @@
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,7 +30,7 @@ use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
-use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
+use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -241,14 +243,15 @@ impl Reconciler {
         let subject = self.subject(&shape, &live);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = self.checks.states(&self.app.name);
-        let carried: Vec<Carried> = observed
+        let carried = observed
             .colours
             .iter()
             .filter_map(|(_, state)| state.record.as_ref())
             .map(|record| Carried { revision: record.revision.clone(), deployed_at: record.deployed_at.clone() })
             .collect();
+        let seen = Seen { carried, flipped_under: observed.flip().map(|flip| flip.head.clone()) };
         let commit = head.clone();
-        let desired = match self.git(move |repo, app| repo.look(app, &commit, &carried)).await? {
+        let desired = match self.git(move |repo, app| repo.look(app, &commit, &seen)).await? {
             Ok(desired) => desired,
             Err(blocked) => return Ok(Err(blocked)),
         };
@@ -426,28 +429,4 @@ impl Reconciler {
 
 fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
-}
-
-impl PassError {
-    /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
-    }
-
-    /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Blocked> {
-        match self {
-            Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
-            Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
-        }
-    }
-
-    /// The error in one line.
-    #[must_use]
-    pub fn words(&self) -> OneLine {
-        OneLine::new(&self.to_string())
-    }
 }

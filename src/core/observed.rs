@@ -74,6 +74,8 @@ pub struct FlipRecord {
     pub revision: CommitId,
     /// The colour that was live before.
     pub from: Colour,
+    /// HEAD then, with the flip in its history: a history without it was rewritten since (rule 13).
+    pub head: CommitId,
     /// Whether the watch is over, and how it ended.
     pub watch: WatchState,
 }

@@ -21,7 +21,7 @@ use crate::checks::{Asker, Runner};
 use crate::cluster::Cluster;
 use crate::core::grants::Grants;
 use crate::core::ids::AppName;
-use crate::core::report::Phase;
+use crate::core::report::{Alert, Phase};
 use crate::core::status::AppStatus;
 use crate::http::{self, Board};
 use crate::notify::Notifier;
@@ -314,6 +314,9 @@ impl Daemon {
             Err(error) => {
                 tracing::warn!(app = %name, "{error}");
                 status.error = Some(error.words());
+                let declined = |one: &Alert| matches!(one, Alert::PushDeclined { .. });
+                status.alerts.retain(|one| !declined(one));
+                status.alerts.extend(error.alert());
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());

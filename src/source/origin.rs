@@ -28,6 +28,11 @@ pub(super) trait Origin: Send + Sync {
     /// Moves the branch from one commit to its child, which is in the repository that is given.
     fn publish(&self, git: &Repository, from: Oid, to: Oid, subject: &str) -> Result<Published, SourceError>;
 
+    /// Brings a commit here that is on no branch any more, where its id alone says what it is. Says whether it is here.
+    fn bring(&self, _commit: Oid) -> bool {
+        false
+    }
+
     /// A folder that changes when the branch moves.
     fn watch_path(&self, git: &Repository) -> Option<PathBuf>;
 

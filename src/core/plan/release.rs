@@ -64,16 +64,26 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
 /// Nothing is wanted: HEAD is live already, or R has a standing verdict (rule 1).
 fn is_settled(view: &View<'_>, live: Option<&Pin>) -> bool {
     let revision = view.revision();
-    live.is_some_and(|pin| view.desired.same_pair(view.head(), &pin.revision))
+    live.is_some_and(|pin| is_head(view, pin))
         || view.stands_rejected(revision)
         || view.newest(revision) == Some(Verdict::Withdrawn)
+}
+
+/// Whether a pin is of HEAD's content. Where its commit is gone, the digests that were stored with it are all there is to
+/// tell that nothing needs to be released (rule 13).
+fn is_head(view: &View<'_>, pin: &Pin) -> bool {
+    let stored = || {
+        let head = view.desired.renders.get(view.head());
+        head.is_some_and(|head| head.blue.digest == pin.digests.blue && head.green.digest == pin.digests.green)
+    };
+    view.desired.same_pair(view.head(), &pin.revision) || (!view.is_reachable(pin) && stored())
 }
 
 fn settled(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     // While R stands rejected or withdrawn, the routing that came with it is not wanted either.
     let head = view.head();
     let from = match view.pin(serving) {
-        Some(pin) if !view.desired.same_pair(head, &pin.revision) => &pin.revision,
+        Some(pin) if !is_head(view, pin) => &pin.revision,
         Some(_) | None => head,
     };
     let roles = [Role::Shared, Role::Routing, Role::Preview, Role::Live];

@@ -6,6 +6,7 @@ pub(super) mod child;
 mod process;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +33,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// that, so that they ask once.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Commits that are asked for by their ids, each once: two pins an app, in a repo of hundreds. Locks are people's to
+/// write, so there is an end to it.
+const MISSED_MAX: usize = 2_000;
+
 /// A branch on a server.
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -45,6 +50,8 @@ pub(super) struct Remote {
     /// Held while a child is at work: one errand a repo at a time, so that no older answer overtakes a newer one.
     turn: Mutex<()>,
     known: Mutex<Known>,
+    /// Commits that were asked for by their ids.
+    missed: Mutex<BTreeSet<Oid>>,
 }
 
 /// What is known of the branch.
@@ -84,6 +91,7 @@ impl Remote {
             program,
             turn: Mutex::default(),
             known: Mutex::default(),
+            missed: Mutex::default(),
         })
     }
 
@@ -182,7 +190,9 @@ impl Origin for Remote {
             Ok(Answer::Declined { words }) => {
                 Some(SourceError::Declined { location: self.shown.clone(), branch: self.branch.clone(), words })
             }
-            Ok(Answer::Synced { .. } | Answer::Going { .. } | Answer::Failed(_)) => Some(self.odd_answer()),
+            Ok(Answer::Synced { .. } | Answer::Brought | Answer::Going { .. } | Answer::Failed(_)) => {
+                Some(self.odd_answer())
+            }
             Err(error) => Some(error),
         };
         let now = match (self.ask(), &refusal) {
@@ -196,6 +206,16 @@ impl Origin for Remote {
             (Some(now), Some(refusal)) if now == from => Err(refusal),
             (Some(_) | None, _) => Ok(Published::Stale),
         }
+    }
+
+    /// A server may refuse, and the commit may be gone there too: each is asked for once in the life of this process.
+    fn bring(&self, commit: Oid) -> bool {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.len() >= MISSED_MAX || !missed.insert(commit) {
+            return false;
+        }
+        matches!(self.run(Errand::Bring { commit: commit.to_string() }), Ok(Answer::Brought))
     }
 
     fn watch_path(&self, _git: &Repository) -> Option<PathBuf> {

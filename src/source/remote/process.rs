@@ -107,9 +107,7 @@ impl Program {
                     }
                     Ok(Answer::Going { .. }) => {}
                     Ok(Answer::Failed(trouble)) => return Err(trouble),
-                    Ok(answer @ (Answer::Synced { .. } | Answer::Pushed | Answer::Moved | Answer::Declined { .. })) => {
-                        return Ok(answer);
-                    }
+                    Ok(answer) => return Ok(answer),
                     Err(error) => return Err(broken(&format!("its answer cannot be read: {error}"))),
                 }
             }

@@ -39,6 +39,8 @@ pub(super) struct Request {
 pub(super) enum Errand {
     /// Ask where the branch is, and fetch what is missing.
     Sync,
+    /// Fetch a commit that no branch holds, by its id.
+    Bring { commit: String },
     /// Move the branch from one commit to another.
     Push { from: String, to: String },
 }
@@ -51,6 +53,8 @@ pub(super) enum Answer {
     Going { done: u64 },
     /// Where the branch is, all objects being here. `tidied`: the copy's files were put together anew.
     Synced { head: Option<String>, tidied: bool },
+    /// The commit is here.
+    Brought,
     /// The server took the commit.
     Pushed,
     /// The branch is not where the commit was made for.

@@ -2,6 +2,7 @@
 //! embedded cluster in a process of its own, and traffic all the time.
 
 mod files;
+mod history;
 mod https;
 mod kills;
 mod messages;

@@ -1,7 +1,5 @@
 //! SITUATIONS 37 and 50-61: people's hands in git and in the cluster.
 
-use std::fs;
-
 use super::stage::{Stage, edit};
 
 #[test]
@@ -62,20 +60,6 @@ fn the_selector_by_hand_to_a_rejected_colour_is_taken_back() {
         app["declared"] == "blue" && app["head"] != by_hand.as_str() && stage.is_at_rest(app)
     });
     assert_eq!(stage.status()["serving"], "blue");
-    stage.ends();
-}
-
-#[test]
-fn a_lock_deleted_by_hand_is_restored() {
-    let stage = Stage::open();
-    stage.bump("1.1.0");
-    stage.until_live("green", "1.1.0");
-    let before = stage.file("turquoise.lock");
-    let green = |text: &str| text.lines().skip_while(|line| *line != "green:").take(8).collect::<Vec<_>>().join("\n");
-    stage.commit("Who needs a lock", |clone| fs::remove_file(clone.join("turquoise.lock")).expect("removed"));
-    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
-    assert_eq!(green(&stage.file("turquoise.lock")), green(&before));
-    assert_eq!(stage.status()["serving"], "green");
     stage.ends();
 }
 

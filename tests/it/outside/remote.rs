@@ -1,9 +1,10 @@
 //! Repositories on servers: SITUATIONS 62, 65, 81 and 84 over https and ssh, and what the child process may do.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::https::{Fault, TOKEN};
@@ -96,7 +97,7 @@ fn a_hook_declines(transport: Transport) {
     let status = stage.until("the hook's words", |app| {
         app["error"].as_str().is_some_and(|words| words.contains("only the release team may push"))
     });
-    assert_eq!(status["serving"], "blue");
+    assert_eq!((&status["serving"], &status["alerts"][0]["reason"]), (&"blue".into(), &"push_declined".into()));
     let words = status["error"].as_str().unwrap_or_default();
     assert!(words.contains("declined") && !words.contains('\u{1b}'), "{words}");
     assert!(stage.log().contains("needs the right to push"), "{}", stage.log());
@@ -291,6 +292,74 @@ fn an_idle_poll_is_one_request_and_a_wrong_token_is_named_and_not_shown() {
     stage.ends();
 }
 
+/// Feeds `git fast-import` a repository of many files and commits, beside what is there.
+fn grow(stage: &Stage, files: usize, commits: usize) {
+    let mut text = String::new();
+    let who = "committer Ann <ann@example.org> 1600000000 +0000";
+    for commit in 0..commits {
+        let from = if commit == 0 { "from refs/heads/main^0\n" } else { "" };
+        text.push_str(&format!("commit refs/heads/main\n{who}\ndata <<END\nChange {commit}\nEND\n{from}"));
+        let changed = if commit == 0 { 0..files } else { commit % files..commit % files + 1 };
+        for file in changed {
+            let folder = file % 100;
+            text.push_str(&format!("M 100644 inline many/{folder}/{file}\ndata <<END\nfile {file} at {commit}\nEND\n"));
+        }
+    }
+    let mut import = Command::new("git");
+    import.current_dir(stage.folder().join("shop.git")).args(["fast-import", "--quiet"]).stdin(Stdio::piped());
+    let mut import = import.spawn().expect("git runs");
+    import.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+    assert!(import.wait().expect("ended").success());
+}
+
+/// Larger ones were measured by hand: docs/git.md has the figures.
+#[test]
+fn a_large_repository_is_copied_once_and_released_from() {
+    let stage = Stage::bare(|_| {}).over(Transport::Https);
+    grow(&stage, 10_000, 2_000);
+    let mut stage = stage.opened();
+    let mut posts = 0;
+    let mut count = |stage: &Stage| {
+        let requests = stage.server.https().requests();
+        posts += requests.iter().filter(|line| line.starts_with("POST") && line.contains("upload-pack")).count();
+        posts
+    };
+    assert!((1..=3).contains(&count(&stage)), "one fetch, with a negotiation");
+    let before = count(&stage);
+    assert!(stage.terminate() == Some(0));
+    stage.run();
+    stage.until("rest", |app| app["phase"] == "settled" && stage.is_at_rest(app));
+    assert_eq!(count(&stage), before, "the copy was kept: nothing was fetched again");
+    let bump = stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    assert_eq!(stage.verdicts(&bump, "released"), 1);
+    stage.ends();
+}
+
+/// Rule 13: what a force-push took from the branch is fetched by its id.
+#[test]
+fn a_pin_that_a_squash_took_from_the_branch_is_fetched_by_its_id() {
+    let mut stage = Stage::open_over(Transport::Https);
+    stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
+    let pods = stage.pods("green");
+    assert_eq!(stage.terminate(), Some(0));
+    let squash = "git config uploadpack.allowAnySHA1InWant true\n\
+         export GIT_AUTHOR_NAME=Ann GIT_AUTHOR_EMAIL=ann@example.org\n\
+         export GIT_COMMITTER_NAME=Ann GIT_COMMITTER_EMAIL=ann@example.org\n\
+         git update-ref refs/heads/main $(git commit-tree 'main^{tree}' -m Squash)";
+    let shop = stage.folder().join("shop.git");
+    assert!(Command::new("sh").args(["-ec", squash]).current_dir(shop).status().expect("sh runs").success());
+    fs::remove_dir_all(stage.folder().join("cache")).expect("removed");
+    stage.run();
+    stage.until("rest", |app| stage.is_at_rest(app));
+    let reasons = stage.status()["alerts"].to_string();
+    assert!(!reasons.contains("pin_unreachable"), "{reasons}");
+    assert_eq!(stage.status()["serving"], "green");
+    assert_eq!(stage.pods("green"), pods, "no new pods");
+    stage.ends();
+}
+
 /// The children of a process.
 fn children(pid: u32) -> Vec<u32> {
     let is_child = |stat: String| {
@@ -337,10 +406,8 @@ fn the_child_shows_no_secret_has_limits_and_dies_with_the_daemon() {
     stage.bump("1.1.0");
     stage.until_live("green", "1.1.0");
     // Nothing of the token stays behind: not in the copy, not in the log.
-    for folder in ["cache"] {
-        let found = Command::new("grep").args(["-r", "-l", TOKEN]).arg(stage.folder().join(folder)).output();
-        assert_eq!(String::from_utf8_lossy(&found.expect("grep runs").stdout), "");
-    }
+    let found = Command::new("grep").args(["-r", "-l", TOKEN]).arg(stage.folder().join("cache")).output();
+    assert_eq!(String::from_utf8_lossy(&found.expect("grep runs").stdout), "");
     assert!(!stage.log().contains(TOKEN));
     stage.ends();
 }

@@ -52,7 +52,8 @@ impl Stage {
         self
     }
 
-    fn opened(self) -> Self {
+    /// The same from a world that is prepared.
+    pub(super) fn opened(self) -> Self {
         let mut stage = self;
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
@@ -103,7 +104,7 @@ impl Stage {
         self.daemon.as_ref().expect("turquoise runs").id()
     }
 
-    fn clone_path(&self) -> PathBuf {
+    pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
 
@@ -225,6 +226,17 @@ impl Stage {
                 format!("{before}colour: {colour}\n{after}")
             });
         })
+    }
+
+    /// Takes a branch away from the bare repository.
+    pub(super) fn delete_branch(&self, branch: &str) {
+        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
+    }
+
+    /// The bare repository loses every commit that no branch leads to.
+    pub(super) fn forget_lost_commits(&self) {
+        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
+        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
     }
 
     /// A person's push is rejected where turquoise was faster: then it is made again, as a person would.

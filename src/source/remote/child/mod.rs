@@ -115,6 +115,7 @@ fn perform(request: &Request) -> Result<Answer, Trouble> {
     }
     let answer = match &request.errand {
         Errand::Sync => sync(request, &repo),
+        Errand::Bring { commit } => bring(request, &repo, commit),
         Errand::Push { from, to } => push(request, &repo, from, to),
     };
     drop(lock);
@@ -124,18 +125,7 @@ fn perform(request: &Request) -> Result<Answer, Trouble> {
 /// One connection: the references, and where the branch's commit is missing here, its objects.
 fn sync(request: &Request, repo: &Repository) -> Result<Answer, Trouble> {
     let notes = Notes::default();
-    let mut remote = remote(request, repo)?;
-    let mut options = FetchOptions::new();
-    let headers = headers(request);
-    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-    options
-        .remote_callbacks(callbacks(request, &notes))
-        .download_tags(AutotagOption::None)
-        .update_fetchhead(false)
-        .follow_redirects(RemoteRedirect::None)
-        .custom_headers(&headers);
-    let refspec = format!("+{0}:{0}", request.reference);
-    remote.fetch(&[refspec], Some(&mut options), None).map_err(|error| notes.trouble(&error))?;
+    let remote = fetch(request, repo, &notes, &format!("+{0}:{0}", request.reference))?;
     let heads = remote.list().map_err(|error| notes.trouble(&error))?;
     let head = heads.iter().find(|head| head.name() == request.reference).map(git2::RemoteHead::oid);
     if let Some(head) = head {
@@ -147,6 +137,35 @@ fn sync(request: &Request, repo: &Repository) -> Result<Answer, Trouble> {
         words: OneLine::new(&error.to_string()),
     })?;
     Ok(Answer::Synced { head: head.map(|id| id.to_string()), tidied })
+}
+
+/// Brings what a refspec names, over one connection.
+fn fetch<'r>(
+    request: &Request,
+    repo: &'r Repository,
+    notes: &Notes,
+    refspec: &str,
+) -> Result<git2::Remote<'r>, Trouble> {
+    let mut remote = remote(request, repo)?;
+    let mut options = FetchOptions::new();
+    let headers = headers(request);
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    options
+        .remote_callbacks(callbacks(request, notes))
+        .download_tags(AutotagOption::None)
+        .update_fetchhead(false)
+        .follow_redirects(RemoteRedirect::None)
+        .custom_headers(&headers);
+    remote.fetch(&[refspec], Some(&mut options), None).map_err(|error| notes.trouble(&error))?;
+    drop(options);
+    Ok(remote)
+}
+
+/// A commit by its id, kept by a reference of its own.
+fn bring(request: &Request, repo: &Repository, commit: &str) -> Result<Answer, Trouble> {
+    let notes = Notes::default();
+    fetch(request, repo, &notes, &format!("{commit}:refs/turquoise/kept/{commit}"))?;
+    Ok(Answer::Brought)
 }
 
 /// Moves the branch from one commit to its child.

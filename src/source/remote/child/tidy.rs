@@ -108,3 +108,40 @@ fn loose(objects: &Path) -> io::Result<Vec<(Oid, PathBuf)>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_packs_and_loose_objects_become_one_pack() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("repo.git");
+        super::super::prepare(&path).expect("a copy");
+        let repo = Repository::open_bare(&path).expect("a repository");
+        let (objects, packs) = (path.join("objects"), path.join("objects/pack"));
+        let mut ids = Vec::new();
+        for number in 0..PACKS_MAX {
+            let id = repo.blob(format!("packed {number}").as_bytes()).expect("a blob");
+            let mut builder = repo.packbuilder().expect("a builder");
+            builder.insert_object(id, None).expect("inserted");
+            builder.write(&packs, 0o444).expect("a pack");
+            for (_, path) in loose(&objects).expect("listed") {
+                fs::remove_file(path).expect("removed");
+            }
+            ids.push(id);
+            assert!(number + 1 == PACKS_MAX || !tidy(&repo).expect("looked"), "not yet at {number}");
+        }
+        ids.push(repo.blob(b"loose").expect("a blob"));
+        fs::write(packs.join("pack_left_by_a_killed_child"), "half").expect("written");
+        assert!(tidy(&repo).expect("tidied"));
+        let names: Vec<_> = fs::read_dir(&packs).expect("listed").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names.len(), 2, "a pack and its index: {names:?}");
+        assert_eq!(loose(&objects).expect("listed").len(), 0);
+        let anew = Repository::open_bare(&path).expect("a repository");
+        for id in ids {
+            anew.find_blob(id).expect("still there");
+        }
+        assert!(!tidy(&anew).expect("looked"));
+    }
+}
