@@ -357,6 +357,9 @@ fn a_pin_that_a_squash_took_from_the_branch_is_fetched_by_its_id() {
     assert!(!reasons.contains("pin_unreachable"), "{reasons}");
     assert_eq!(stage.status()["serving"], "green");
     assert_eq!(stage.pods("green"), pods, "no new pods");
+    let kept = "git --git-dir=$(echo cache/*/repo.git) for-each-ref refs/turquoise/kept";
+    let kept = Command::new("sh").args(["-ec", kept]).current_dir(stage.folder()).output().expect("sh runs");
+    assert!(!kept.stdout.is_empty(), "nothing was fetched by its id");
     stage.ends();
 }
 
