@@ -7,6 +7,7 @@ pub mod core;
 pub mod daemon;
 pub mod demo;
 pub mod http;
+pub mod net;
 pub mod notify;
 pub mod reconcile;
 pub mod source;

@@ -8,6 +8,7 @@
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
 
+mod compare;
 mod error;
 
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ use crate::core::colour::Colour;
 use crate::core::desired::{Desired, Role};
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Drift, Observed, Serving, WatchState};
+use crate::core::observed::{Observed, Serving, WatchState};
 use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
@@ -256,6 +257,7 @@ impl Reconciler {
             Err(blocked) => return Ok(Err(blocked)),
         };
         observed.drift = self.drift(&subject, &desired, &observed).await?;
+        observed.stands_as_head = self.stands_as_head(&subject, &desired, &observed).await?;
         // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
         if self.head().await? != *head {
             return Err(head_moved());
@@ -265,22 +267,6 @@ impl Reconciler {
         }
         let plan = plan(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, verdict_at: None, subject }))
-    }
-
-    /// Fields of the serving colour's objects that differ from its pin. Asked only where nothing else is to be mended first.
-    async fn drift(&self, subject: &Subject, desired: &Desired, observed: &Observed) -> Result<Vec<Drift>, PassError> {
-        let Serving::Colour(serving) = observed.serving() else { return Ok(Vec::new()) };
-        let Some(pin) = desired.lock.pins[serving].as_ref() else { return Ok(Vec::new()) };
-        let present = &observed.colours[serving].present;
-        let faces = observed.faces.iter().filter(|(key, _)| present.contains(*key));
-        let faces = faces.map(|(key, face)| (key.clone(), face.clone())).collect();
-        let known = self.cluster.known_drift(subject, &pin.revision, &faces);
-        if known.stale.is_empty() || !desired.renders.contains_key(&pin.revision) {
-            return Ok(known.drift);
-        }
-        let objects = self.objects(&pin.revision, Part::Colour(serving)).await?;
-        self.cluster.find_drift(subject, &pin.revision, &faces, &objects).await;
-        Ok(self.cluster.known_drift(subject, &pin.revision, &faces).drift)
     }
 
     fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {
@@ -383,6 +369,10 @@ impl Reconciler {
             Action::MarkInUse { guard, .. } => {
                 cluster.mark_in_use(subject, guard).await?;
                 Did::Other("marked as about to take traffic")
+            }
+            Action::Adopt(adopt) => {
+                cluster.adopt(subject, adopt).await?;
+                Did::Other("took over what others applied")
             }
             Action::Recreate { colour, render, objects: missing, record } => {
                 let objects = self.objects(render, Part::Colour(*colour)).await?;

@@ -102,7 +102,7 @@ fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
         Ok(output) => output
             .objects
             .into_iter()
-            .map(|object| Manifest { value: object.value, file: object.origin.path, line: object.origin.line })
+            .map(|object| Manifest { value: object.to_json(), file: object.origin.path, line: object.origin.line })
             .collect(),
         Err(errors) => {
             problems.extend(errors.0.iter().map(|error| OneLine::new(&error.to_string())));

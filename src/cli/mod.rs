@@ -126,7 +126,11 @@ fn run(args: RunArgs) -> ExitCode {
         poll: args.poll,
         listen: Some(args.listen),
         dry_run: args.dry_run,
-        grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
+        grants: Grants {
+            namespaces: args.namespaces.into_iter().collect(),
+            hosts: args.hosts.into_iter().collect(),
+            ..Grants::default()
+        },
         cluster: args.cluster,
         git: args.git.into(),
     };

@@ -1,7 +1,10 @@
 //! What the operator grants to a repository: whoever may push to it decides what runs in the app's namespace, and
 //! nothing else (DESIGN 9).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::policy::Policy;
 use super::report::Blocked;
@@ -14,6 +17,39 @@ pub struct Grants {
     pub namespaces: BTreeSet<String>,
     /// Hosts that webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
+    /// Secrets that turquoise.yaml may name, and where they are read.
+    pub secrets: BTreeMap<String, SecretSource>,
+}
+
+/// Where the operator keeps a secret: `file:PATH` or `env:VARIABLE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file, read anew each time.
+    File(PathBuf),
+    /// A variable of turquoise's own environment.
+    Env(String),
+}
+
+impl FromStr for SecretSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", variable)) if !variable.is_empty() => Ok(Self::Env(variable.to_owned())),
+            // What stands there may be the secret itself: it is not repeated.
+            Some(_) | None => Err("write where the secret is: `file:PATH` or `env:VARIABLE`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Env(variable) => write!(f, "the variable {variable}"),
+        }
+    }
 }
 
 impl Grants {
@@ -49,6 +85,12 @@ impl Grants {
             .map_or(authority, |(host, _)| host);
         self.hosts.contains(authority) || self.hosts.contains(host)
     }
+
+    /// Whether a host may be reached on a port: as a parser of URLs gives them.
+    #[must_use]
+    pub fn allows(&self, host: &str, port: Option<u16>) -> bool {
+        self.hosts.contains(host) || port.is_some_and(|port| self.hosts.contains(&format!("{host}:{port}")))
+    }
 }
 
 /// The host of an http or https URL, with its port where it names one, without user and password.
@@ -83,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_given_by_its_place() {
+        assert_eq!("file:/run/key".parse(), Ok(SecretSource::File("/run/key".into())));
+        assert_eq!("env:KEY".parse(), Ok(SecretSource::Env("KEY".into())));
+        for wrong in ["s3cret", "file:", "env:", "vault:s3cret"] {
+            let error = wrong.parse::<SecretSource>().expect_err(wrong);
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_refusal_names_the_flag_and_no_token() {
         let policy = Policy {
             namespace: Some("kube-system".into()),
@@ -93,7 +145,11 @@ mod tests {
         let words = serde_json::to_string(&blocked).expect("json");
         assert!(words.contains("--allow-namespace kube-system") && words.contains("--allow-host h.example"), "{words}");
         assert!(!words.contains("secret") && !words.contains("u:p"), "{words}");
-        let granted = Grants { namespaces: ["kube-system".into()].into(), hosts: ["h.example".into()].into() };
+        let granted = Grants {
+            namespaces: ["kube-system".into()].into(),
+            hosts: ["h.example".into()].into(),
+            ..Grants::default()
+        };
         assert_eq!(granted.refuse(&policy, "default"), None);
     }
 }
