@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod core;
 pub mod daemon;
 pub mod demo;

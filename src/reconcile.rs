@@ -12,7 +12,7 @@ mod compare;
 mod error;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -33,6 +33,8 @@ use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
 
+pub use error::PassError;
+
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
 
@@ -45,7 +47,7 @@ pub struct Reconciler {
     /// The app.
     pub app: Arc<App>,
     /// Its repository; git is blocking, so it is used on a thread of its own.
-    pub repo: Arc<Mutex<Repo>>,
+    pub repo: Arc<Repo>,
     /// The cluster.
     pub cluster: Cluster,
     /// Its checks.
@@ -62,20 +64,6 @@ pub struct Reconciler {
     pub dry_run: bool,
     /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
     pub known_verdict: Option<VerdictStatus>,
-}
-
-/// Why a pass ended early. Waiting is not an error.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// Git.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The cluster.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The thread that asked git is gone.
-    #[error("failed to ask git: {0}")]
-    Thread(#[from] tokio::task::JoinError),
 }
 
 /// What a pass found last.
@@ -158,13 +146,10 @@ impl Reconciler {
     pub async fn pass(&self, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
         let policy = match &self.app.policy {
             Ok(policy) => policy.clone(),
-            Err(blocked) => {
-                let head = self.head().await?;
-                return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) });
-            }
+            Err(blocked) => return self.nothing_but(blocked.clone()).await,
         };
         if let Some(blocked) = self.grants.refuse(&policy, &self.namespace) {
-            return Ok(Found { head: self.head().await?, at: (self.clock)(), view: Err(blocked) });
+            return self.nothing_but(blocked).await;
         }
         let mut rounds = 0;
         loop {
@@ -193,6 +178,15 @@ impl Reconciler {
         }
     }
 
+    /// What blocks the app before the cluster is looked at.
+    async fn nothing_but(&self, blocked: Blocked) -> Result<Found, PassError> {
+        let head = self.head().await?;
+        let commit = head.clone();
+        // Notes what of HEAD it was about: other apps' commits are no reason to say it again.
+        drop(self.git(move |repo, app| repo.survey(app, &commit)).await?);
+        Ok(Found { head, at: (self.clock)(), view: Err(blocked) })
+    }
+
     /// When the newest verdict was committed.
     async fn verdict_at(&self, desired: &Desired) -> Result<Option<Timestamp>, PassError> {
         let Some(newest) = desired.verdicts.entries().last().cloned() else { return Ok(None) };
@@ -212,26 +206,17 @@ impl Reconciler {
         let same = self.git(|repo, app| {
             let head = repo.head()?;
             let apps = repo.apps(&head)?;
-            Ok(apps.iter().any(|now| now == app).then_some(head))
+            Ok(apps.iter().any(|now| **now == *app).then_some(head))
         });
         same.await?.ok_or_else(head_moved)
     }
 
-    /// Traffic is switched only by a HEAD that git was asked for just now.
-    async fn confirm(&self, head: &CommitId) -> Result<(), PassError> {
-        let (repo, head) = (Arc::clone(&self.repo), head.clone());
-        let same = tokio::task::spawn_blocking(move || Repo::confirm(&repo, &head)).await??;
-        if same { Ok(()) } else { Err(head_moved()) }
-    }
-
     async fn git<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
+        work: impl FnOnce(&Repo, &App) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, PassError> {
         let (repo, app) = (Arc::clone(&self.repo), Arc::clone(&self.app));
-        let result =
-            tokio::task::spawn_blocking(move || work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app));
-        Ok(result.await??)
+        Ok(tokio::task::spawn_blocking(move || work(&repo, &app)).await??)
     }
 
     async fn look(&self, head: &CommitId, at: Timestamp, policy: &Policy) -> Result<Result<View, Blocked>, PassError> {
@@ -258,8 +243,9 @@ impl Reconciler {
         };
         observed.drift = self.drift(&subject, &desired, &observed).await?;
         observed.stands_as_head = self.stands_as_head(&subject, &desired, &observed).await?;
-        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
-        if self.head().await? != *head {
+        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's. What
+        // others committed meanwhile, and what does not concern this app, changes nothing of what was read.
+        if self.git(Repo::still).await?.is_none() {
             return Err(head_moved());
         }
         if let Some(named) = desired.lock.cluster.as_ref().filter(|named| Some(*named) != self.cluster_name.as_ref()) {
@@ -328,8 +314,12 @@ impl Reconciler {
             }
             return Ok(());
         }
+        // Traffic is switched only by a HEAD that git was asked for just now.
         if matches!(action, Action::Switch(_)) {
-            self.confirm(&view.desired.head).await?;
+            let head = view.desired.head.clone();
+            if !self.git(move |repo, app| repo.confirm(app, &head)).await? {
+                return Err(head_moved());
+            }
         }
         did(self.write(action, view).await?);
         Ok(())
@@ -419,4 +409,16 @@ impl Reconciler {
 
 fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
+}
+
+impl View {
+    /// The names of the workloads and Services that it is about: watches tell of them, of their pods and their endpoints.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        const WATCHED: [&str; 6] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service"];
+        let workloads = self.observed.colours.iter().flat_map(|(_, state)| &state.workloads).map(|one| &one.key);
+        let keys = self.subject.expected.iter().chain(workloads).filter(|key| WATCHED.contains(&key.kind.as_str()));
+        let services = self.subject.live.iter().chain(&self.subject.previews);
+        keys.map(|key| &key.name).chain(services).cloned().collect()
+    }
 }

@@ -8,6 +8,7 @@ use turquoise_kustomize::{Build, Folder, edit};
 
 use super::render::work_tree;
 use super::{NO, USAGE};
+use crate::config;
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Declared;
 use crate::core::policy::{self, POLICY_FILE, Policy};
@@ -23,9 +24,15 @@ pub(super) struct CheckArgs {
     /// The repository's folder, or a folder in it
     #[arg(default_value = ".")]
     repo: PathBuf,
+    /// Check a configuration file in place of a repository
+    #[arg(long, value_name = "FILE", conflicts_with = "repo")]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
+    if let Some(file) = &args.config {
+        return check_config(file);
+    }
     let root = match args.repo.canonicalize() {
         Ok(root) => root,
         Err(error) => {
@@ -65,6 +72,20 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::from(NO) }
+}
+
+/// Names every problem of a configuration file. Repositories and servers are not asked.
+fn check_config(file: &Path) -> ExitCode {
+    match config::read(file) {
+        Ok(read) => {
+            println!("{}: good, {} repositories", file.display(), read.repos.len());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            ExitCode::from(NO)
+        }
+    }
 }
 
 /// Every folder that holds a turquoise.yaml, without following links.

@@ -15,7 +15,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::{self, RepoSettings, Settings};
 use crate::core::grants::Grants;
+use crate::core::text::OneLine;
+use crate::source::GitAccess;
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -47,8 +50,11 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The watched repository: https://, ssh://, USER@HOST:PATH, or a path to a bare repository
-    #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH")]
-    repo: String,
+    #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH", required_unless_present = "config")]
+    repo: Option<String>,
+    /// A file that names many repositories and what is granted to each, in place of the flags for one
+    #[arg(long, env = "TURQUOISE_CONFIG", value_name = "FILE", conflicts_with_all = ["repo", "namespaces", "hosts"])]
+    config: Option<PathBuf>,
     /// The watched branch
     #[arg(long, env = "TURQUOISE_BRANCH", default_value = "main")]
     branch: String,
@@ -118,21 +124,12 @@ pub fn main() -> ExitCode {
 
 fn run(args: RunArgs) -> ExitCode {
     log_to_stderr();
-    let settings = daemon::Settings {
-        repo: args.repo,
-        branch: args.branch,
-        kubeconfig: args.kubeconfig,
-        context: args.context,
-        poll: args.poll,
-        listen: Some(args.listen),
-        dry_run: args.dry_run,
-        grants: Grants {
-            namespaces: args.namespaces.into_iter().collect(),
-            hosts: args.hosts.into_iter().collect(),
-            ..Grants::default()
-        },
-        cluster: args.cluster,
-        git: args.git.into(),
+    let settings = match settings(args) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+            return ExitCode::from(USAGE);
+        }
     };
     in_one_thread(async {
         match daemon::run(settings, signals::stop(), None).await {
@@ -140,6 +137,35 @@ fn run(args: RunArgs) -> ExitCode {
             Err(error) => fail(USAGE, &error),
         }
     })
+}
+
+/// The settings that flags, or a configuration file, say.
+fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
+    let grants = Grants {
+        namespaces: args.namespaces.into_iter().collect(),
+        hosts: args.hosts.into_iter().collect(),
+        ..Grants::default()
+    };
+    let git: GitAccess = args.git.into();
+    let repos = args.repo.map(|repo| RepoSettings {
+        credentials: git.clone(),
+        ..RepoSettings::new(&repo, &args.branch, args.poll, grants)
+    });
+    let settings = Settings {
+        repos: repos.into_iter().collect(),
+        kubeconfig: args.kubeconfig,
+        context: args.context,
+        listen: Some(args.listen),
+        dry_run: args.dry_run,
+        cluster: args.cluster,
+        concurrency: config::CONCURRENCY_DEFAULT,
+        git,
+        file: args.config.clone(),
+    };
+    match &args.config {
+        Some(file) => Ok(settings.with(config::read(file)?)),
+        None => Ok(settings),
+    }
 }
 
 /// Two threads do: pods, their clients and the API server of an embedded cluster mostly wait for each other.

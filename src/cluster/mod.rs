@@ -6,6 +6,7 @@
 mod adopt;
 mod annotations;
 mod apply;
+mod behind;
 mod drift;
 mod kinds;
 mod pods;
@@ -31,7 +32,8 @@ use crate::core::desired::OverlayObject;
 use crate::core::ids::{AppName, ObjectKey};
 use crate::core::text::OneLine;
 
-pub use watch::watch_namespace;
+pub use behind::Remains;
+pub use watch::{Touched, watch_namespace};
 
 /// The field manager of every write.
 const MANAGER: &str = "turquoise";

@@ -13,7 +13,7 @@ use super::text::OneLine;
 /// The operator's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
-    /// Namespaces beside the daemon's own.
+    /// Namespaces that turquoise.yaml may name beside the one that apps have by default.
     pub namespaces: BTreeSet<String>,
     /// Hosts that webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
@@ -62,14 +62,14 @@ impl Grants {
             && !self.namespaces.contains(namespace)
         {
             problems.push(OneLine::new(&format!(
-                "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`"
+                "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`, or in the configuration file"
             )));
         }
         for webhook in policy.notifications.iter().filter(|webhook| !self.allows_url(&webhook.url)) {
             // The address may hold a token: only its host is named.
             let host = host_of(&webhook.url).unwrap_or("?");
             problems.push(OneLine::new(&format!(
-                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`"
+                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`, or in the configuration file"
             )));
         }
         (!problems.is_empty()).then_some(Blocked::Invalid { problems })

@@ -9,6 +9,7 @@ use super::text::OneLine;
 
 mod raw;
 
+pub(crate) use raw::{in_our_words, is_dns_label};
 pub use raw::{parse, parse_duration};
 
 /// The policy's file name; the folder that holds it is the app.

@@ -1,10 +1,26 @@
-//! What a failed pass means: look again at once, tell a person, or try later.
+//! Why a pass ended early, and what follows from it.
 
-use super::PassError;
 use crate::cluster::ClusterError;
 use crate::core::report::{Alert, Blocked};
 use crate::core::text::OneLine;
 use crate::source::SourceError;
+
+/// Why a pass ended early. Waiting is not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// Git.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The app or its repository is gone since the pass was asked for.
+    #[error("the app is gone")]
+    Gone,
+    /// The thread that asked git is gone.
+    #[error("failed to ask git: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
 
 impl PassError {
     /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
@@ -19,7 +35,7 @@ impl PassError {
         match self {
             Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
             Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
         }
     }
 
@@ -28,7 +44,7 @@ impl PassError {
     pub fn alert(&self) -> Option<Alert> {
         match self {
             Self::Source(SourceError::Declined { words, .. }) => Some(Alert::PushDeclined { words: words.clone() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
         }
     }
 

@@ -33,13 +33,13 @@ pub struct GitAccess {
     /// A file with the user's password, for https.
     pub password_file: Option<PathBuf>,
     /// A file with a private key (ed25519, ecdsa, rsa), for ssh.
-    pub ssh_key: Option<PathBuf>,
+    pub ssh_key_file: Option<PathBuf>,
     /// A file with that key's passphrase, if it has one.
     pub ssh_passphrase_file: Option<PathBuf>,
     /// The keys of ssh hosts that are trusted, in OpenSSH's format; `None`: `~/.ssh/known_hosts`.
-    pub known_hosts: Option<PathBuf>,
+    pub known_hosts_file: Option<PathBuf>,
     /// Certificates in PEM that are trusted for https instead of the system's.
-    pub ca: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// The folder in which copies of repos are kept; `None`: `$XDG_CACHE_HOME/turquoise`, `~/.cache/turquoise`, or a
     /// folder of the process's own.
     pub cache: Option<PathBuf>,
@@ -100,10 +100,10 @@ impl GitAccess {
                 refuse("`--git-token-file` and `--git-password-file` exclude each other: name one")
             }
             Scheme::Ssh if has_secret => refuse("a token or a password is for https; ssh takes `--git-ssh-key`"),
-            Scheme::Ssh if self.ssh_key.is_none() => {
+            Scheme::Ssh if self.ssh_key_file.is_none() => {
                 refuse("a repository over ssh needs a private key: name its file with `--git-ssh-key`")
             }
-            Scheme::Https | Scheme::Http if self.ssh_key.is_some() => {
+            Scheme::Https | Scheme::Http if self.ssh_key_file.is_some() => {
                 refuse("a key is for ssh; https takes `--git-token-file` or `--git-password-file`")
             }
             Scheme::Https | Scheme::Http
@@ -124,7 +124,7 @@ impl GitAccess {
     /// [`SourceError::Access`]: a file cannot be read. Its content is not in the words.
     pub(super) fn read(&self, address: &Address) -> Result<Credentials, SourceError> {
         let named = self.username.clone().or_else(|| address.user.clone());
-        if let Some(key) = &self.ssh_key {
+        if let Some(key) = &self.ssh_key_file {
             return Ok(Credentials::Key {
                 username: address.user.clone().or(named).unwrap_or_else(|| SSH_USER.to_owned()),
                 key: read_key(key)?,
@@ -220,7 +220,7 @@ mod tests {
         let some = Some(PathBuf::from("file"));
         let token = GitAccess { token_file: some.clone(), ..GitAccess::default() };
         let password = GitAccess { password_file: some.clone(), ..GitAccess::default() };
-        let key = GitAccess { ssh_key: some.clone(), ..GitAccess::default() };
+        let key = GitAccess { ssh_key_file: some.clone(), ..GitAccess::default() };
         let both = GitAccess { password_file: some, ..token.clone() };
         for (access, location, expect) in [
             (&token, "https://example.org/a", None),
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_configuration_file_fills_the_same_struct() {
-        let text = "{tokenFile: /run/token, username: bot, ca: /run/ca.pem, timeout: 20s}";
+        let text = "{tokenFile: /run/token, username: bot, caFile: /run/ca.pem, timeout: 20s}";
         let access: GitAccess = serde_yaml::from_str(text).expect("an access");
         assert_eq!(access.timeout, Some(Duration::from_secs(20)));
         assert_eq!(access.token_file.as_deref(), Some(Path::new("/run/token")));

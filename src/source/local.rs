@@ -23,8 +23,8 @@ impl Local {
 }
 
 impl Origin for Local {
-    fn sync(&self) -> Result<(), SourceError> {
-        Ok(())
+    fn sync(&self) -> Result<bool, SourceError> {
+        Ok(false)
     }
 
     fn head(&self, git: &Repository) -> Result<Option<Oid>, SourceError> {

@@ -13,8 +13,9 @@ use super::error::SourceError;
 /// - What [`Origin::head`] says can be read from the repository that it is given: all objects are there.
 /// - [`Origin::publish`] moves the branch from the one commit to the other or leaves it alone; it never forces.
 pub(super) trait Origin: Send + Sync {
-    /// Asks where the branch is, and brings its objects here. Cheap where nothing has to travel.
-    fn sync(&self) -> Result<(), SourceError>;
+    /// Asks where the branch is, and brings its objects here. Cheap where nothing has to travel. Says whether the
+    /// repository's files were put together anew, so that it should be opened again.
+    fn sync(&self) -> Result<bool, SourceError>;
 
     /// Where the branch was when it was last asked; asks if it never was, or if that is in doubt.
     fn head(&self, git: &Repository) -> Result<Option<Oid>, SourceError>;
@@ -35,11 +36,6 @@ pub(super) trait Origin: Send + Sync {
 
     /// A folder that changes when the branch moves.
     fn watch_path(&self, git: &Repository) -> Option<PathBuf>;
-
-    /// Counts up when the repository's files were put together anew, so that it has to be opened again.
-    fn generation(&self) -> u64 {
-        0
-    }
 }
 
 /// How the move of a branch ended.

@@ -9,8 +9,8 @@ use git2::{Oid, Repository};
 use super::error::{SourceError, git};
 use super::reads::Reads;
 
-/// Answers by tree. A look asks for a handful of commits an app; a thousand apps in a repo share this.
-const BY_TREE_MAX: usize = 8_192;
+/// Answers by tree. A look asks for a handful of commits; each app has shelves of its own.
+const BY_TREE_MAX: usize = 64;
 
 /// An answer and what was read for it.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     /// The same, for large answers: at most so many in all, and none by tree alone.
     pub(super) fn bounded(self, by_tree_max: usize) -> Self {
         Self { by_tree_max, ..self }
+    }
+
+    /// Forgets every answer.
+    pub(super) fn clear(&mut self) {
+        self.answers = HashMap::new();
+        self.by_tree = HashMap::new();
     }
 
     /// The answer for a tree, if it is known.
@@ -84,11 +90,5 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
             }
         }
         self.by_tree.insert(by_tree, Arc::clone(kept));
-    }
-
-    /// Forgets the questions that nobody asks any more.
-    pub(super) fn retain(&mut self, mut asked: impl FnMut(&Q) -> bool) {
-        self.answers.retain(|question, _| asked(question));
-        self.by_tree.retain(|(question, _), _| asked(question));
     }
 }

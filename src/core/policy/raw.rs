@@ -150,7 +150,7 @@ pub fn parse(text: &str) -> Result<Policy, Vec<PolicyProblem>> {
 
 /// The reader's words without its position, which stands before them, and without its own function names. An unknown
 /// field gets the nearest known one instead of all of them.
-fn in_our_words(words: &str) -> String {
+pub(crate) fn in_our_words(words: &str) -> String {
     let words = words.rsplit_once(" at line ").map_or(words, |(words, _)| words);
     if let Some((field, known)) = words.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')) {
         let known = known.split([',', ' ', '`']).filter(|word| word.len() > 2 && *word != "expected" && *word != "one");
@@ -337,7 +337,8 @@ impl Validator {
     }
 }
 
-fn is_dns_label(text: &str) -> bool {
+/// Whether a text is an RFC 1123 label.
+pub(crate) fn is_dns_label(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     text.len() <= 63
         && edge(text.chars().next())

@@ -60,7 +60,8 @@ struct Known {
     head: Option<Oid>,
     /// When that was asked for; `None`: never, or a push ended nobody knows how.
     asked: Option<Instant>,
-    generation: u64,
+    /// The copy's files were put together since that was last told.
+    tidied: bool,
 }
 
 impl Remote {
@@ -78,7 +79,7 @@ impl Remote {
         let program = Program {
             path: access.program.clone(),
             home: cache.home(),
-            ca: access.ca.as_deref().map(absolute).transpose()?,
+            ca: access.ca_file.as_deref().map(absolute).transpose()?,
             timeout: access.timeout.unwrap_or(TIMEOUT),
         };
         Ok(Self {
@@ -95,13 +96,13 @@ impl Remote {
         })
     }
 
-    /// The copy.
-    pub(super) fn repository(&self) -> Result<Repository, SourceError> {
-        Repository::open_bare(self.cache.repo()).map_err(|error| copy_error(&self.cache, &error))
+    /// The copy's folder.
+    pub(super) fn copy(&self) -> PathBuf {
+        self.cache.repo()
     }
 
     fn run(&self, errand: Errand) -> Result<Answer, SourceError> {
-        let known_hosts = self.access.known_hosts.clone().or_else(|| {
+        let known_hosts = self.access.known_hosts_file.clone().or_else(|| {
             let home = std::env::var_os("HOME").map(PathBuf::from)?;
             Some(home.join(".ssh/known_hosts"))
         });
@@ -135,7 +136,7 @@ impl Remote {
         let Answer::Synced { head, tidied } = self.run(Errand::Sync)? else { return Err(self.odd_answer()) };
         let head = head.map(|id| Oid::from_str(&id)).transpose().map_err(git("no commit's id"))?;
         let mut known = self.known();
-        *known = Known { head, asked: Some(Instant::now()), generation: known.generation + u64::from(tidied) };
+        *known = Known { head, asked: Some(Instant::now()), tidied: known.tidied || tidied };
         Ok(head)
     }
 
@@ -145,9 +146,10 @@ impl Remote {
 }
 
 impl Origin for Remote {
-    fn sync(&self) -> Result<(), SourceError> {
+    fn sync(&self) -> Result<bool, SourceError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ask().map(|_head| ())
+        self.ask()?;
+        Ok(std::mem::take(&mut self.known().tidied))
     }
 
     fn head(&self, _git: &Repository) -> Result<Option<Oid>, SourceError> {
@@ -220,10 +222,6 @@ impl Origin for Remote {
 
     fn watch_path(&self, _git: &Repository) -> Option<PathBuf> {
         None
-    }
-
-    fn generation(&self) -> u64 {
-        self.known().generation
     }
 }
 
