@@ -8,8 +8,10 @@
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
 
+mod asks;
 mod compare;
 mod error;
+mod names;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::checks::{Ask, Runner};
+use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
@@ -227,8 +229,11 @@ impl Reconciler {
         };
         let live = self.objects(head, Part::Live).await?;
         let subject = self.subject(&shape, &live);
+        // Before the cluster is looked at: what made a check fail is seen by this look, or was mended since and is seen
+        // by the Services' versions.
+        let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
-        observed.checks = self.checks.states(&self.app.name);
+        observed.checks = checks;
         let carried = observed
             .colours
             .iter()
@@ -305,12 +310,9 @@ impl Reconciler {
         if let Action::Check { keys } = action {
             for key in keys {
                 let Some(check) = policy.checks.iter().find(|check| check.name == key.check) else { continue };
-                let ask = Ask {
-                    namespace: self.app_namespace().to_owned(),
-                    service: key.service.clone(),
-                    http: check.http.clone(),
-                };
-                self.checks.start(&self.app.name, key, ask);
+                if let Some(ask) = self.ask(check, key, view).await? {
+                    self.checks.start(&self.app.name, key, ask);
+                }
             }
             return Ok(());
         }
@@ -409,16 +411,4 @@ impl Reconciler {
 
 fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
-}
-
-impl View {
-    /// The names of the workloads and Services that it is about: watches tell of them, of their pods and their endpoints.
-    #[must_use]
-    pub fn names(&self) -> BTreeSet<String> {
-        const WATCHED: [&str; 6] = ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service"];
-        let workloads = self.observed.colours.iter().flat_map(|(_, state)| &state.workloads).map(|one| &one.key);
-        let keys = self.subject.expected.iter().chain(workloads).filter(|key| WATCHED.contains(&key.kind.as_str()));
-        let services = self.subject.live.iter().chain(&self.subject.previews);
-        keys.map(|key| &key.name).chain(services).cloned().collect()
-    }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, RepoSettings, Settings};
-use crate::core::grants::Grants;
+use crate::core::grants::{Grants, SecretSource};
 use crate::core::text::OneLine;
 use crate::source::GitAccess;
 use crate::{daemon, demo};
@@ -81,9 +81,19 @@ struct RunArgs {
         value_delimiter = ','
     )]
     namespaces: Vec<String>,
-    /// A host that turquoise.yaml may send messages to, `HOST` or `HOST:PORT`; may be repeated
+    /// A host that turquoise.yaml may ask and send messages to, `HOST` or `HOST:PORT`; may be repeated
     #[arg(long = "allow-host", env = "TURQUOISE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
+    /// A Secret that turquoise.yaml may name for headers and signatures, and where it is: `file:PATH` or `env:VARIABLE`;
+    /// may be repeated
+    #[arg(
+        long = "allow-secret",
+        env = "TURQUOISE_ALLOW_SECRET",
+        value_name = "NAME=PLACE",
+        value_delimiter = ',',
+        value_parser = secret
+    )]
+    secrets: Vec<(String, SecretSource)>,
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
@@ -144,7 +154,7 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
     let grants = Grants {
         namespaces: args.namespaces.into_iter().collect(),
         hosts: args.hosts.into_iter().collect(),
-        ..Grants::default()
+        secrets: args.secrets.into_iter().collect(),
     };
     let git: GitAccess = args.git.into();
     let repos = args.repo.map(|repo| RepoSettings {
@@ -208,6 +218,14 @@ fn log_to_stderr() {
 /// `15s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     crate::core::policy::parse_duration(text)
+}
+
+/// `NAME=file:PATH`.
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
+    match text.split_once('=') {
+        Some((name, place)) if !name.is_empty() => Ok((name.to_owned(), place.parse()?)),
+        Some(_) | None => Err("write `NAME=file:PATH` or `NAME=env:VARIABLE`".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(295);
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    server: (String, u16),
     kinds: Arc<kinds::Kinds>,
     answers: Arc<drift::Answers>,
 }
@@ -159,14 +160,23 @@ impl Cluster {
         config.default_retry = false;
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
+        let (host, port) = (config.cluster_url.host().unwrap_or_default(), config.cluster_url.port_u16());
+        let https = config.cluster_url.scheme_str() == Some("https");
+        let server = (host.trim_matches(['[', ']']).to_owned(), port.unwrap_or(if https { 443 } else { 80 }));
         let client = Client::try_from(config).map_err(|error| config_error(&error))?;
-        Ok((Self { client, kinds: Arc::default(), answers: Arc::default() }, namespace))
+        Ok((Self { client, server, kinds: Arc::default(), answers: Arc::default() }, namespace))
     }
 
     /// The client, for requests through the API server's service proxy.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The API server's host and port: no check may ask it.
+    #[must_use]
+    pub fn server(&self) -> (String, u16) {
+        self.server.clone()
     }
 
     /// Whether the API server answers.

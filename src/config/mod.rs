@@ -24,8 +24,8 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// What `turquoise run` was asked for.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The watched repositories, in the order in which names are given away: an app of a later one that has the name of
-    /// an earlier one's is left alone.
+    /// The watched repositories, in the order in which free names are given away: two repositories' apps of one name are
+    /// one too many, and the later one's is left alone.
     pub repos: Vec<RepoSettings>,
     /// The kubeconfig file; `None`: the environment's, or the pod's service account.
     pub kubeconfig: Option<PathBuf>,

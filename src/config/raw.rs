@@ -194,12 +194,7 @@ impl Validator<'_> {
             grants: Grants {
                 namespaces: namespaces.into_iter().collect(),
                 hosts: self.hosts(&raw.grants.hosts),
-                secrets: raw
-                    .grants
-                    .secrets
-                    .iter()
-                    .map(|(name, file)| (name.clone(), SecretSource::File(self.path(&file.value))))
-                    .collect(),
+                secrets: self.secrets(raw.grants.secrets),
             },
         }
     }
@@ -249,6 +244,18 @@ impl Validator<'_> {
         raw.iter().map(|host| host.value.clone()).collect()
     }
 
+    fn secrets(&mut self, raw: BTreeMap<String, Spanned<String>>) -> BTreeMap<String, SecretSource> {
+        let mut secrets = BTreeMap::new();
+        for (name, source) in raw {
+            match source.value.parse() {
+                Ok(SecretSource::File(path)) => drop(secrets.insert(name, SecretSource::File(self.folder.join(path)))),
+                Ok(variable) => drop(secrets.insert(name, variable)),
+                Err(why) => self.problem(&source, format!("`{name}`: {why}")),
+            }
+        }
+        secrets
+    }
+
     /// A text of one line that is not empty.
     fn line(&mut self, raw: Option<Spanned<String>>, what: &str) -> Option<String> {
         let raw = raw?;
@@ -286,7 +293,9 @@ mod tests {
         let [shop, docs] = file.repos.as_slice() else { panic!("{file:?}") };
         assert_eq!((shop.name.as_str(), shop.namespace.as_deref()), ("shop", Some("shop")));
         assert_eq!(shop.credentials.token_file.as_deref(), Some(Path::new("/etc/turquoise/shop/token")));
-        assert!(shop.grants.hosts.contains("hooks.example.org") && shop.grants.secrets.contains_key("chat"));
+        assert!(shop.grants.hosts.contains("hooks.example.org"));
+        let chat = SecretSource::File("/etc/turquoise/shop/chat-url".into());
+        assert_eq!(shop.grants.secrets.get("chat"), Some(&chat));
         assert_eq!((docs.location.as_str(), docs.poll), ("/srv/git/docs.git", POLL_DEFAULT));
         assert_eq!(docs.grants, Grants::default());
     }
@@ -323,6 +332,7 @@ mod tests {
                 "repos:\n- url: https://h/a.git\n  credentials:\n    tokenFile: t\n    passwordFile: p\n",
                 vec![(7, "exclude each other"), (7, "needs a user")],
             ),
+            ("repos:\n- url: a.git\n  grants:\n    secrets: {chat: hunter2}\n", vec![(6, "`file:PATH`")]),
             ("repos:\n- url: '/x/A B.git'\n", vec![(4, "give it a `name`")]),
             ("repos: [\n", vec![(3, "")]),
         ] {

@@ -15,9 +15,10 @@ use super::text::OneLine;
 pub struct Grants {
     /// Namespaces that turquoise.yaml may name beside the one that apps have by default.
     pub namespaces: BTreeSet<String>,
-    /// Hosts that webhooks may reach: `host` or `host:port`.
+    /// Hosts that checks and webhooks may reach: `host` or `host:port`.
     pub hosts: BTreeSet<String>,
-    /// Secrets that turquoise.yaml may name, and where they are read.
+    /// Secrets that turquoise.yaml may name, and where they are read: a Secret of Kubernetes is mounted, never read through
+    /// the API (I6).
     pub secrets: BTreeMap<String, SecretSource>,
 }
 
@@ -71,6 +72,19 @@ impl Grants {
             problems.push(OneLine::new(&format!(
                 "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`, or in the configuration file"
             )));
+        }
+        for check in &policy.checks {
+            let name = &check.name;
+            problems.extend(check.urls().filter(|url| !self.allows(&url.host, Some(url.port))).map(|url| {
+                OneLine::new(&format!(
+                    "turquoise.yaml: check `{name}` asks `{url}`, which is not granted; the operator may grant it with `--allow-host {url}`"
+                ))
+            }));
+            problems.extend(check.secrets().filter(|secret| !self.secrets.contains_key(*secret)).map(|secret| {
+                OneLine::new(&format!(
+                    "turquoise.yaml: check `{name}` names the Secret `{secret}`, which is not granted; the operator may grant it with `--allow-secret {secret}=file:PATH`"
+                ))
+            }));
         }
         (!problems.is_empty()).then_some(Blocked::Invalid { problems })
     }
@@ -148,6 +162,28 @@ mod tests {
         let granted = Grants {
             namespaces: ["kube-system".into()].into(),
             hosts: ["h.example".into()].into(),
+            ..Grants::default()
+        };
+        assert_eq!(granted.refuse(&policy, "default"), None);
+    }
+    #[test]
+    fn checks_reach_granted_hosts_and_secrets_only() {
+        let text = "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec:\n  checks:\n  - http: {url: 'http://Preview.example/x?token=hunter2', liveUrl: 'https://shop.example/'}\n  - name: board\n    webhook: {url: 'https://board.example:8443/', secret: board}\n";
+        let policy = crate::core::policy::parse(text).expect("a valid file");
+        let blocked = Grants::default().refuse(&policy, "default").expect("refused");
+        let words = serde_json::to_string(&blocked).expect("json");
+        for flag in [
+            "--allow-host preview.example:80",
+            "--allow-host shop.example:443",
+            "--allow-host board.example:8443",
+            "--allow-secret board=file:PATH",
+        ] {
+            assert!(words.contains(flag), "{flag}: {words}");
+        }
+        assert!(!words.contains("hunter2"), "{words}");
+        let granted = Grants {
+            hosts: ["preview.example".into(), "shop.example:443".into(), "board.example".into()].into(),
+            secrets: [("board".into(), SecretSource::File("/run/secrets/board".into()))].into(),
             ..Grants::default()
         };
         assert_eq!(granted.refuse(&policy, "default"), None);

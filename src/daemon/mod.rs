@@ -14,13 +14,11 @@ mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use notify::RecursiveMode;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -145,6 +143,8 @@ struct Daemon {
     touches: Touches,
     /// What is wrong with the configuration file.
     configuration: Vec<OneLine>,
+    /// What it said when it was read last.
+    file: Option<config::File>,
     namespaces: BTreeMap<String, AbortHandle>,
     background: JoinSet<()>,
     folders: Folders,
@@ -156,8 +156,7 @@ impl Daemon {
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
         let inbox = Inbox::default();
-        let asker =
-            Asker::new(cluster.client().clone(), triggers::in_cluster()).context("failed to make an HTTP client")?;
+        let asker = Asker::new(cluster.client().clone(), cluster.server(), triggers::in_cluster());
         let checks = Runner::new(asker, clock::now, {
             let inbox = inbox.clone();
             move |app: &AppName| inbox.put(Trigger::App(app.clone()))
@@ -179,8 +178,7 @@ impl Daemon {
         }
         let mut folders = Folders::new(inbox.clone());
         if let Some(file) = &settings.file {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            folders.add(folder, Trigger::Configuration, RecursiveMode::NonRecursive);
+            folders.add_file(file, Trigger::Configuration);
             background.spawn(triggers::hang_ups(inbox.clone()));
         }
         let notifier = Notifier::start().context("failed to make an HTTP client")?;
@@ -201,6 +199,7 @@ impl Daemon {
             behind: BTreeMap::new(),
             touches: Touches::default(),
             configuration: Vec::new(),
+            file: None,
             namespaces: BTreeMap::new(),
             background,
             folders,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use notify::RecursiveMode;
 
 use super::behind::{self, Left};
 use super::inbox::Trigger;
@@ -82,7 +81,7 @@ impl Daemon {
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
-            self.folders.add(&path, Trigger::Git(name.clone()), RecursiveMode::Recursive);
+            self.folders.add(&path, Trigger::Git(name.clone()));
             // Nothing says whether it changed between the search and the watch.
             self.inbox.put(Trigger::Git(name.clone()));
         }
@@ -111,11 +110,15 @@ impl Daemon {
     /// Whose names are whose, and what follows from it.
     pub(super) fn give_names_away(&mut self) {
         let in_order = self.settings.repos.iter().filter_map(|one| self.repos.get_key_value(&one.name));
-        let (apps, taken) = repos::homes(in_order.map(|(name, watched)| (name, &watched.apps)));
+        let (apps, taken) = repos::homes(&self.apps, in_order.map(|(name, watched)| (name, &watched.apps)));
         for (app, by) in taken.iter().filter(|(app, by)| self.taken.get(*app) != Some(*by)) {
             tracing::warn!(%app, "another app of this name is left alone: {by}");
         }
-        (self.apps, self.taken) = (apps, taken);
+        let taken_before = std::mem::replace(&mut self.taken, taken);
+        self.apps = apps;
+        let changed = taken_before.keys().chain(self.taken.keys()).collect::<BTreeSet<_>>();
+        let changed = changed.into_iter().filter(|app| taken_before.get(*app) != self.taken.get(*app));
+        changed.filter_map(|app| self.board.get(app)).for_each(|status| self.show(status));
         self.behind.retain(|app, _| !self.apps.contains_key(app));
         self.board.retain(|app| self.apps.contains_key(app) || self.behind.contains_key(app));
         self.touches.retain(|app| self.apps.contains_key(app));

@@ -32,7 +32,13 @@ impl Daemon {
             self.board.metrics.configuration(self.configuration.is_empty());
             self.board.all().into_iter().for_each(|status| self.show(status));
         }
-        file.map_or_else(|_| Vec::new(), |file| self.put_in_force(self.settings.with(file)))
+        match file {
+            Ok(file) if self.file.as_ref() != Some(&file) => {
+                self.file = Some(file.clone());
+                self.put_in_force(self.settings.with(file))
+            }
+            Ok(_) | Err(_) => Vec::new(),
+        }
     }
 
     fn put_in_force(&mut self, settings: Settings) -> Vec<Event> {

@@ -74,25 +74,28 @@ pub(super) struct Home {
     pub(super) app: Arc<App>,
 }
 
-/// Gives names away: the first repository that has an app of a name has it. The second answer says of each such name who
-/// else would like it.
+/// Gives names away: who has a name keeps it as long as the app is there, a free name goes to the first repository that has
+/// an app of it. The second answer says of each name who else would like it.
 pub(super) fn homes<'a>(
+    before: &BTreeMap<AppName, Home>,
     repos: impl Iterator<Item = (&'a RepoName, &'a Arc<Vec<Arc<App>>>)>,
 ) -> (BTreeMap<AppName, Home>, BTreeMap<AppName, OneLine>) {
-    let (mut homes, mut taken): (BTreeMap<AppName, Home>, BTreeMap<AppName, OneLine>) = Default::default();
+    let mut wishes: BTreeMap<AppName, Vec<Home>> = BTreeMap::new();
     for (repo, apps) in repos {
         for app in apps.iter() {
-            match homes.get(&app.name) {
-                Some(first) if first.repo != *repo => {
-                    let by = OneLine::new(&format!("repository {repo}, folder {}", folder_of(app)));
-                    taken.entry(app.name.clone()).or_insert(by);
-                }
-                // Two of one name in one repository are both blocked, and both say so in the same words.
-                Some(_) | None => {
-                    homes.insert(app.name.clone(), Home { repo: repo.clone(), app: Arc::clone(app) });
-                }
-            }
+            wishes.entry(app.name.clone()).or_default().push(Home { repo: repo.clone(), app: Arc::clone(app) });
         }
+    }
+    let (mut homes, mut taken): (BTreeMap<AppName, Home>, BTreeMap<AppName, OneLine>) = Default::default();
+    for (name, wishes) in wishes {
+        let holder = before.get(&name).and_then(|home| wishes.iter().find(|wish| wish.repo == home.repo));
+        let Some(home) = holder.or(wishes.first()).cloned() else { continue };
+        // Two of one name in one repository are both blocked, and both say so in the same words.
+        if let Some(other) = wishes.iter().find(|wish| wish.repo != home.repo) {
+            let by = OneLine::new(&format!("repository {}, folder {}", other.repo, folder_of(&other.app)));
+            taken.insert(name.clone(), by);
+        }
+        homes.insert(name, home);
     }
     (homes, taken)
 }
@@ -106,17 +109,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_repository_has_the_name() {
+    fn a_free_name_goes_to_the_first_and_stays_with_whoever_has_it() {
         let app = |folder: &str| {
             let policy = Ok(Arc::default());
             Arc::new(App { folder: folder.to_owned(), name: AppName::new(folder), policy })
         };
         let (one, two) = (RepoName::new("one"), RepoName::new("two"));
         let (of_one, of_two) = (Arc::new(vec![app("shop")]), Arc::new(vec![app("docs"), app("shop")]));
-        let (homes, taken) = homes([(&one, &of_one), (&two, &of_two)].into_iter());
-        assert_eq!(homes[&AppName::new("shop")].repo, one);
-        assert_eq!(homes[&AppName::new("docs")].repo, two);
-        assert_eq!(taken[&AppName::new("shop")].as_str(), "repository two, folder shop");
-        assert_eq!(taken.len(), 1);
+        let shop = AppName::new("shop");
+        let both = || [(&one, &of_one), (&two, &of_two)].into_iter();
+        let (first, taken) = homes(&BTreeMap::new(), both());
+        assert_eq!((&first[&shop].repo, &first[&AppName::new("docs")].repo), (&one, &two));
+        assert_eq!(taken.keys().collect::<Vec<_>>(), [&shop]);
+        assert_eq!(taken[&shop].as_str(), "repository two, folder shop");
+        let (second, _) = homes(&BTreeMap::new(), both().skip(1));
+        let (later, taken) = homes(&second, both());
+        assert_eq!(later[&shop].repo, two, "who was there first keeps it");
+        assert_eq!(taken[&shop].as_str(), "repository one, folder shop");
+        let nothing = Arc::default();
+        let (last, taken) = homes(&later, [(&one, &of_one), (&two, &nothing)].into_iter());
+        assert_eq!((&last[&shop].repo, taken.len()), (&one, 0));
     }
 }

@@ -426,8 +426,7 @@ mod tests {
         let mut now = NOW;
         let mut started = began.len();
         let mut shop_after = None;
-        loop {
-            let Some(due) = schedule.next_due(now) else { break };
+        while let Some(due) = schedule.next_due(now) {
             now = due;
             let mut commands = schedule.due(now);
             if commands.contains(&pass("shop")) {

@@ -1,5 +1,6 @@
 //! Everything that may say "look again".
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,26 +34,39 @@ pub(super) async fn poll(repo: RepoName, every: Duration, inbox: Inbox) {
 /// Watches folders, all of them through one descriptor and one thread. Without it, polling finds the same, later.
 pub(super) struct Folders {
     watcher: Option<notify::RecommendedWatcher>,
-    watched: Arc<Mutex<Vec<(PathBuf, Trigger)>>>,
+    watched: Arc<Mutex<Vec<Folder>>>,
+}
+
+struct Folder {
+    path: PathBuf,
+    /// The one file that counts in it; `None`: all of them.
+    only: Option<OsString>,
+    says: Trigger,
+}
+
+impl Folder {
+    /// Whether a change of a path is one of what is watched here.
+    fn holds(&self, path: &Path) -> bool {
+        // The files of a mounted ConfigMap change by one link beside them.
+        let counts = |only: &OsString| path.file_name().is_some_and(|name| name == only || name == "..data");
+        path.starts_with(&self.path) && self.only.as_ref().is_none_or(counts)
+    }
 }
 
 impl Folders {
     pub(super) fn new(inbox: Inbox) -> Self {
-        let watched: Arc<Mutex<Vec<(PathBuf, Trigger)>>> = Arc::default();
+        let watched: Arc<Mutex<Vec<Folder>>> = Arc::default();
         let known = Arc::clone(&watched);
         let on_event = move |event: notify::Result<notify::Event>| {
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
             match event {
                 Ok(event) if event.kind.is_access() => {}
                 Ok(event) if !event.need_rescan() => {
-                    let under = |folder: &Path| event.paths.iter().any(|path| path.starts_with(folder));
-                    known
-                        .iter()
-                        .filter(|(folder, _)| under(folder))
-                        .for_each(|(_, trigger)| inbox.put(trigger.clone()));
+                    let concerned = |folder: &&Folder| event.paths.iter().any(|path| folder.holds(path));
+                    known.iter().filter(concerned).for_each(|folder| inbox.put(folder.says.clone()));
                 }
                 // Events were lost: it may be any of them.
-                Ok(_) | Err(_) => known.iter().for_each(|(_, trigger)| inbox.put(trigger.clone())),
+                Ok(_) | Err(_) => known.iter().for_each(|folder| inbox.put(folder.says.clone())),
             }
         };
         let watcher = notify::recommended_watcher(on_event);
@@ -62,15 +76,28 @@ impl Folders {
         Self { watcher: watcher.ok(), watched }
     }
 
-    /// Watches a folder; with all below it, or itself alone.
-    pub(super) fn add(&mut self, folder: &Path, trigger: Trigger, mode: RecursiveMode) {
+    /// Watches a folder with all below it.
+    pub(super) fn add(&mut self, folder: &Path, says: Trigger) {
+        self.watch(folder, RecursiveMode::Recursive, None, says);
+    }
+
+    /// Watches one file, by its folder: files are replaced rather than written.
+    pub(super) fn add_file(&mut self, file: &Path, says: Trigger) {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.watch(folder, RecursiveMode::NonRecursive, file.file_name().map(OsString::from), says);
+    }
+
+    fn watch(&mut self, folder: &Path, mode: RecursiveMode, only: Option<OsString>, says: Trigger) {
         let Some(watcher) = &mut self.watcher else { return };
-        let added = folder.canonicalize().map_err(notify::Error::io).and_then(|folder| {
-            watcher.watch(&folder, mode)?;
-            Ok(folder)
+        let added = folder.canonicalize().map_err(notify::Error::io).and_then(|path| {
+            watcher.watch(&path, mode)?;
+            Ok(path)
         });
         match added {
-            Ok(folder) => self.watched.lock().unwrap_or_else(PoisonError::into_inner).push((folder, trigger)),
+            Ok(path) => {
+                let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+                watched.push(Folder { path, only, says });
+            }
             Err(error) => tracing::warn!("failed to watch {}, polling only: {error}", folder.display()),
         }
     }
@@ -78,10 +105,10 @@ impl Folders {
     /// Stops watching what says this.
     pub(super) fn remove(&mut self, trigger: &Trigger) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        for (folder, _) in watched.extract_if(.., |(_, one)| one == trigger) {
+        for folder in watched.extract_if(.., |folder| folder.says == *trigger) {
             if let Some(watcher) = &mut self.watcher {
                 // One that is gone is watched no more in any case.
-                let _gone_already = watcher.unwatch(&folder);
+                let _gone_already = watcher.unwatch(&folder.path);
             }
         }
     }

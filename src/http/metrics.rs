@@ -49,6 +49,7 @@ pub struct Metrics {
     phase: Family<PhaseLabels, Gauge>,
     synced: Family<AppLabel, Gauge>,
     repos: Family<RepoLabel, Gauge>,
+    asked: Family<RepoLabel, Counter>,
     configuration: Gauge,
 }
 
@@ -72,8 +73,9 @@ impl Default for Metrics {
         registry.register("switches", "Switches of the live Services", switches.clone());
         registry.register("app_phase", "1 for the phase that an app is in, else 0", phase.clone());
         registry.register("app_synced_timestamp_seconds", "Time of the last look that succeeded", synced.clone());
-        let (repos, configuration) = (Family::default(), Gauge::default());
+        let (repos, asked, configuration) = (Family::default(), Family::default(), Gauge::default());
         registry.register("repo_up", "1 where the repository answered when it was last asked, else 0", repos.clone());
+        registry.register("repo_asked", "Times that the repository was asked for HEAD", asked.clone());
         registry.register(
             "configuration_good",
             "1 where the configuration file is in force as it is",
@@ -88,6 +90,7 @@ impl Default for Metrics {
             phase,
             synced,
             repos,
+            asked,
             configuration,
         }
     }
@@ -123,6 +126,11 @@ impl Metrics {
     /// Says whether a repository answered; `None`: it is not watched any more.
     pub fn repo(&self, repo: &str, up: Option<bool>) {
         let label = RepoLabel { repo: repo.to_owned() };
+        if up.is_some() {
+            self.asked.get_or_create(&label).inc();
+        } else {
+            self.asked.remove(&label);
+        }
         match up {
             Some(up) => drop(self.repos.get_or_create(&label).set(i64::from(up))),
             None => drop(self.repos.remove(&label)),

@@ -19,7 +19,7 @@ use reqwest::{Method, Url};
 use crate::core::grants::Grants;
 use crate::core::text::OneLine;
 
-pub use fence::forbidden;
+pub use fence::{forbidden, names_loopback};
 pub use secret::{SecretError, read as read_secret};
 
 /// Connecting: a host that needs longer is as good as gone.

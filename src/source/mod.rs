@@ -25,6 +25,7 @@ use crate::core::desired::Desired;
 use crate::core::ids::{AppName, CommitId};
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
+use crate::core::text::OneLine;
 
 mod access;
 mod address;
@@ -92,6 +93,13 @@ pub struct Repo {
     desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
 
+/// The apps at the HEAD they were last asked for: found once, for everybody who looks at that HEAD.
+#[derive(Default)]
+struct Discovery {
+    apps: Apps,
+    known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
+}
+
 /// What the cluster says that git is asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -99,13 +107,6 @@ pub struct Seen {
     pub carried: Vec<Carried>,
     /// HEAD when traffic was switched last.
     pub flipped_under: Option<CommitId>,
-}
-
-/// The apps at the HEAD they were last asked for: found once, for everybody who looks at that HEAD.
-#[derive(Default)]
-struct Discovery {
-    apps: Apps,
-    known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
 }
 
 /// What the cluster says that a colour carries: from the annotations of its workloads.
@@ -424,6 +425,14 @@ impl Repo {
         let desk = Arc::clone(held(&self.desks).entry(app.folder.clone()).or_default());
         let mut papers = held(&desk.papers);
         self.handles.with(|git| work(git, &desk, &mut papers))
+    }
+
+    /// A commit's author and subject, for people.
+    ///
+    /// # Errors
+    /// The commit cannot be found.
+    pub fn words_of(&self, commit: &CommitId) -> Result<(OneLine, OneLine), SourceError> {
+        self.handles.with(|git| Ok(history::words(&ground::commit(git, commit)?)))
     }
 }
 

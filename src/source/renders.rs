@@ -77,9 +77,12 @@ impl Default for Renders {
 }
 
 impl Renders {
-    /// Forgets the lists of whole objects: everything else says what they said.
+    /// Forgets the lists of whole objects, and which trees were asked about: everything else says what they said.
     pub(super) fn put_away(&mut self) {
         self.objects.clear();
+        self.colours.forget_trees();
+        self.lives.forget_trees();
+        self.shapes.forget_trees();
     }
 
     /// The objects of an overlay.

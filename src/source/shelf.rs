@@ -43,6 +43,11 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     /// Forgets every answer.
     pub(super) fn clear(&mut self) {
         self.answers = HashMap::new();
+        self.forget_trees();
+    }
+
+    /// Forgets at which trees the answers were found: they are found again by what they read.
+    pub(super) fn forget_trees(&mut self) {
         self.by_tree = HashMap::new();
     }
 
@@ -73,7 +78,8 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     }
 
     /// Keeps an answer.
-    pub(super) fn keep(&mut self, question: &Q, tree: Oid, kept: Kept<T>) -> Arc<Kept<T>> {
+    pub(super) fn keep(&mut self, question: &Q, tree: Oid, mut kept: Kept<T>) -> Arc<Kept<T>> {
+        kept.reads.compact();
         let kept = Arc::new(kept);
         let answers = self.answers.entry(question.clone()).or_default();
         answers.push_front(Arc::clone(&kept));

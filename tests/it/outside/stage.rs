@@ -13,9 +13,9 @@ use super::traffic::Traffic;
 use super::transport::{Server, Transport};
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
-const STEP_MAX: Duration = Duration::from_secs(60);
+pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at the daemon's status.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// The example's live Service.
 const SERVICE_PORT: u16 = 8080;
 
@@ -107,6 +107,7 @@ impl Stage {
         self.daemon.as_ref().expect("turquoise runs").id()
     }
 
+    /// The person's clone, as it is.
     pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
@@ -129,6 +130,11 @@ impl Stage {
             .args(self.server.arguments())
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            // Proxies from the environment are never used: this one answers nobody.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("http_proxy", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .env("ALL_PROXY", "http://127.0.0.1:9")
             .stderr(log)
             .spawn();
         self.daemon = Some(daemon.expect("turquoise starts"));
@@ -287,6 +293,13 @@ impl Stage {
         command(kubectl.arg("--kubeconfig").arg(kubeconfig).args(args))
     }
 
+    /// `kubectl apply` of a text.
+    pub(super) fn apply(&self, text: &str) -> String {
+        let file = self.folder.path().join("apply.yaml");
+        fs::write(&file, text).expect("written");
+        self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
+    }
+
     /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
     pub(super) fn apply_overlay(&self, overlay: &str) {
         let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
@@ -418,7 +431,7 @@ pub(super) fn turquoise() -> Command {
 }
 
 /// A command that sees nothing of this machine's settings.
-fn hermetic(program: &str, folder: &Path) -> Command {
+pub(super) fn hermetic(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env("HOME", folder.join("home"))
@@ -432,7 +445,7 @@ fn hermetic(program: &str, folder: &Path) -> Command {
 }
 
 /// Runs to a good end and gives the output, trimmed.
-fn command(command: &mut Command) -> String {
+pub(super) fn command(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} cannot run ({error}); `make test` installs or names it"));

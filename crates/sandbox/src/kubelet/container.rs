@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use turquoise_shop::{Exit, Resolver};
 
 use crate::faults::PodFault;
-use crate::images::Program;
+use crate::images::{Program, invalid_name};
 use crate::kubelet::environment::{NoStart, Process, listening_port, process};
 use crate::kubelet::pod::Shared;
 use crate::kubelet::probes::Probe;
@@ -202,6 +202,13 @@ async fn pull(shared: &Shared, pod: &Value, spec: &Value, name: &str) -> (Progra
         let image = text(&spec, "/image").to_owned();
         let event =
             |kind: &str, reason: &str, message: String| shared.world.event(pod, "kubelet", kind, reason, &message);
+        if let Some(message) = invalid_name(&image) {
+            event("Warning", "InspectFailed", message.clone());
+            event("Warning", "Failed", "Error: InvalidImageName".to_owned());
+            shared.update(name, |state| state.run = waiting("InvalidImageName", &message));
+            sleep(CONFIG_AGAIN).await;
+            continue;
+        }
         let error = match shared.world.options.images.pull(&image) {
             Ok(program) => {
                 event("Normal", "Pulled", format!("Container image {image:?} already present on machine"));
