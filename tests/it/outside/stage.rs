@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::traffic::Traffic;
-use super::transport::{Server, Transport};
+use super::transport::Server;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
 pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
@@ -21,12 +21,12 @@ const SERVICE_PORT: u16 = 8080;
 
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
     /// Where turquoise finds the repository; people always push to the folder.
     pub(super) server: Server,
     listen: Option<SocketAddr>,
     sandbox: Child,
-    daemon: Option<Child>,
+    pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
 }
 
@@ -39,17 +39,6 @@ impl Stage {
     /// The same, with changes to the clone before its first commit.
     pub(super) fn open_with(prepare: impl FnOnce(&Path)) -> Self {
         Self::bare(prepare).opened()
-    }
-
-    /// The same, with turquoise reaching the repository over a transport.
-    pub(super) fn open_over(transport: Transport) -> Self {
-        Self::bare(|_| {}).over(transport).opened()
-    }
-
-    /// The repository is reached over a transport from here on.
-    pub(super) fn over(mut self, transport: Transport) -> Self {
-        self.server = Server::start(transport, self.folder.path());
-        self
     }
 
     /// The same from a world that is prepared.
@@ -95,16 +84,6 @@ impl Stage {
             std::thread::sleep(LOOK);
         }
         stage
-    }
-
-    /// Everything of this world lies in here.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// The process of turquoise.
-    pub(super) fn daemon_pid(&self) -> u32 {
-        self.daemon.as_ref().expect("turquoise runs").id()
     }
 
     /// The person's clone, as it is.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::https::{HttpsServer, TOKEN};
 use super::sshd::SshServer;
+use super::stage::Stage;
 
 /// The ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,5 +66,28 @@ impl Server {
             Self::Ssh(server) => server,
             Self::Folder | Self::Https(_) => panic!("the story is told over ssh"),
         }
+    }
+}
+
+impl Stage {
+    /// The same, with turquoise reaching the repository over a transport.
+    pub(super) fn open_over(transport: Transport) -> Self {
+        Self::bare(|_| {}).over(transport).opened()
+    }
+
+    /// The repository is reached over a transport from here on.
+    pub(super) fn over(mut self, transport: Transport) -> Self {
+        self.server = Server::start(transport, self.folder.path());
+        self
+    }
+
+    /// Everything of this world lies in here.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process of turquoise.
+    pub(super) fn daemon_pid(&self) -> u32 {
+        self.daemon.as_ref().expect("turquoise runs").id()
     }
 }
