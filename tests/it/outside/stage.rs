@@ -22,7 +22,6 @@ const SERVICE_PORT: u16 = 8080;
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
     pub(super) folder: tempfile::TempDir,
-    /// Where turquoise finds the repository; people always push to the folder.
     pub(super) server: Server,
     listen: Option<SocketAddr>,
     sandbox: Child,
@@ -41,7 +40,6 @@ impl Stage {
         Self::bare(prepare).opened()
     }
 
-    /// The same from a world that is prepared.
     pub(super) fn opened(self) -> Self {
         let mut stage = self;
         stage.run();
