@@ -174,9 +174,15 @@ impl Daemon {
         }
         let branch = watched.settings.branch.clone();
         let namespace = self.namespace_of(&home);
-        let mut status = self.board.get(name).unwrap_or_else(|| {
-            AppStatus::unknown(name.clone(), namespace.clone(), announcer.location().to_owned(), branch)
-        });
+        let location = announcer.location().to_owned();
+        let unknown = AppStatus::unknown(name.clone(), namespace.clone(), location, branch);
+        // Where it is may have changed since it was shown: a name can go to another repository, an app to another namespace.
+        let mut status = match self.board.get(name) {
+            Some(shown) => {
+                AppStatus { namespace: unknown.namespace, repo: unknown.repo, branch: unknown.branch, ..shown }
+            }
+            None => unknown,
+        };
         let (ended, outcome) = match found {
             Ok(found) => {
                 if let Ok(view) = &found.view {
