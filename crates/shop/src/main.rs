@@ -1,4 +1,5 @@
-//! `shop frontend|backend`: one tier of the example as a process of its own, for containers.
+//! `shop frontend|backend`: one tier of the example as a process of its own, for containers. `shop faults` names the ways in
+//! which a version can be broken, one a line, for whoever makes the images.
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -6,10 +7,16 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use turquoise_shop::{Resolver, Settings, serve};
+use turquoise_shop::{Fault, Resolver, Settings, serve};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args == ["faults"] {
+        for fault in Fault::ALL {
+            println!("{}", fault.name());
+        }
+        return ExitCode::SUCCESS;
+    }
     let (mut settings, port) = match Settings::read(&args, |name| std::env::var(name).ok()) {
         Ok(read) => read,
         Err(error) => {
