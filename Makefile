@@ -1,8 +1,8 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench soak clean
+.PHONY: help demo test build bench soak cluster cluster-down images clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## A release, a rollback and a rejection in an embedded cluster, under traffic
 	@scripts/tools build
@@ -26,6 +26,17 @@ bench: ## Commit to live, and the daemon's memory, over 20 releases in the embed
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test
 	TURQUOISE_SOAK_CASES=1000000 cargo test --release --test it -- property --nocapture
+
+cluster: ## A real single-node Kubernetes on this machine with the project's images; as root, on Linux
+	@e2e/cluster/cluster up
+
+cluster-down: ## Stop it; nothing of it stays but the built binaries
+	@e2e/cluster/cluster down
+
+images: ## Image tarballs of turquoise, the example and the test client, without a registry
+	@scripts/tools build
+	@scripts/images
+	@scripts/images --print
 
 clean: ## Build results
 	cargo clean
