@@ -46,6 +46,7 @@ restore_sysctls() {
   while read -r name value; do echo "$value" >"/proc/sys/$name" || true; done <"$STATE/sysctls"
 }
 
+# Only empty ones go: another containerd of this machine keeps its own.
 drop_cgroups() {
   find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null || true
 }

@@ -69,6 +69,15 @@ load_tarballs() {
   say "loaded $(basename --multiple "$@" | tr '\n' ' ')"
 }
 
+# Ends a pod's containers as a crash does: `kill_pod NAMESPACE POD`.
+kill_pod() {
+  local id
+  for id in $("$BIN/kubectl" --kubeconfig "$KUBECONFIG_FILE" --namespace "$1" get pod "$2" \
+    -o jsonpath='{.status.containerStatuses[*].containerID}'); do
+    containerd_ctr tasks kill --signal SIGKILL "${id#containerd://}"
+  done
+}
+
 load_images() {
   local file files=()
   while read -r file; do [ -e "$file" ] && files+=("$file"); done < <(own_images)
@@ -161,7 +170,6 @@ resolvConf: $STATE/resolv.conf
 containerRuntimeEndpoint: unix://$STATE/containerd.sock
 podLogsDir: $STATE/pod-logs
 cgroupDriver: cgroupfs
-cgroupRoot: /$CGROUP
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failCgroupV1: false

@@ -22,8 +22,8 @@ DNS_ADDRESS="$NET.128.10"
 # On the loopback interface, so that pods reach the API server and nobody outside the machine does.
 NODE_ADDRESS="$NET.255.1"
 NODE=node1
-# Where the pods' control groups are.
-CGROUP=turquoise-cluster
+# Where containerd puts pods' control groups when the kubelet names no parent.
+CGROUP=k8s.io
 
 API_PORT="${TURQUOISE_CLUSTER_API_PORT:-6443}"
 ETCD_PORT="${TURQUOISE_CLUSTER_ETCD_PORT:-23790}"
