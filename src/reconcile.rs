@@ -21,14 +21,14 @@ use crate::core::colour::Colour;
 use crate::core::desired::{Desired, Role};
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Observed, Serving, WatchState};
+use crate::core::observed::{Drift, Observed, Serving, WatchState};
 use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
-use crate::source::{App, Carried, Committed, Part, Repo, SourceError};
+use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -234,17 +234,19 @@ impl Reconciler {
         let subject = self.subject(&shape, &live);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = self.checks.states(&self.app.name);
-        let carried: Vec<Carried> = observed
+        let carried = observed
             .colours
             .iter()
             .filter_map(|(_, state)| state.record.as_ref())
             .map(|record| Carried { revision: record.revision.clone(), deployed_at: record.deployed_at.clone() })
             .collect();
+        let seen = Seen { carried, flipped_under: observed.flip().map(|flip| flip.head.clone()) };
         let commit = head.clone();
-        let desired = match self.git(move |repo, app| repo.look(app, &commit, &carried)).await? {
+        let desired = match self.git(move |repo, app| repo.look(app, &commit, &seen)).await? {
             Ok(desired) => desired,
             Err(blocked) => return Ok(Err(blocked)),
         };
+        observed.drift = self.drift(&subject, &desired, &observed).await?;
         // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
         if self.head().await? != *head {
             return Err(head_moved());
@@ -254,6 +256,22 @@ impl Reconciler {
         }
         let plan = plan(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, verdict_at: None, subject }))
+    }
+
+    /// Fields of the serving colour's objects that differ from its pin. Asked only where nothing else is to be mended first.
+    async fn drift(&self, subject: &Subject, desired: &Desired, observed: &Observed) -> Result<Vec<Drift>, PassError> {
+        let Serving::Colour(serving) = observed.serving() else { return Ok(Vec::new()) };
+        let Some(pin) = desired.lock.pins[serving].as_ref() else { return Ok(Vec::new()) };
+        let present = &observed.colours[serving].present;
+        let faces = observed.faces.iter().filter(|(key, _)| present.contains(*key));
+        let faces = faces.map(|(key, face)| (key.clone(), face.clone())).collect();
+        let known = self.cluster.known_drift(subject, &pin.revision, &faces);
+        if known.stale.is_empty() || !desired.renders.contains_key(&pin.revision) {
+            return Ok(known.drift);
+        }
+        let objects = self.objects(&pin.revision, Part::Colour(serving)).await?;
+        self.cluster.find_drift(subject, &pin.revision, &faces, &objects).await;
+        Ok(self.cluster.known_drift(subject, &pin.revision, &faces).drift)
     }
 
     fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {

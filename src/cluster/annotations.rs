@@ -35,11 +35,13 @@ pub(super) const FLIPPED_AT: &str = "turquoise.dev/flipped-at";
 pub(super) const FLIPPED_REVISION: &str = "turquoise.dev/flipped-revision";
 /// On live Services: the colour that was live before.
 pub(super) const FLIPPED_FROM: &str = "turquoise.dev/flipped-from";
+/// On live Services: HEAD then.
+pub(super) const FLIPPED_HEAD: &str = "turquoise.dev/flipped-head";
 /// On live Services: `open`, `passed` or `failed`.
 pub(super) const WATCH: &str = "turquoise.dev/watch";
 
 /// The annotations of a flip, which every later apply of a live Service must carry on.
-pub(super) const FLIP: [&str; 4] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, WATCH];
+pub(super) const FLIP: [&str; 5] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH];
 
 /// [`IN_USE`]'s value where nothing was about to take traffic.
 pub(super) const NOT_IN_USE: &str = "none";

@@ -39,7 +39,7 @@ impl Cluster {
 }
 
 /// The object with its namespace, labels, annotations and resource version.
-fn dressed(object: &Value, namespace: &str, dress: &Dress) -> Value {
+pub(super) fn dressed(object: &Value, namespace: &str, dress: &Dress) -> Value {
     let mut body = object.clone();
     if !body.get("metadata").is_some_and(Value::is_object) {
         body["metadata"] = Value::Object(Map::new());

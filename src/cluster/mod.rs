@@ -5,6 +5,7 @@
 
 mod annotations;
 mod apply;
+mod drift;
 mod kinds;
 mod pods;
 mod record;
@@ -45,6 +46,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(295);
 pub struct Cluster {
     client: Client,
     kinds: Arc<kinds::Kinds>,
+    answers: Arc<drift::Answers>,
 }
 
 /// Which objects a look or a write is about.
@@ -155,7 +157,7 @@ impl Cluster {
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
         let client = Client::try_from(config).map_err(|error| config_error(&error))?;
-        Ok((Self { client, kinds: Arc::new(kinds::Kinds::default()) }, namespace))
+        Ok((Self { client, kinds: Arc::default(), answers: Arc::default() }, namespace))
     }
 
     /// The client, for requests through the API server's service proxy.

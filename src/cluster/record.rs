@@ -93,6 +93,7 @@ pub(super) fn flip_to_annotations(flip: &FlipRecord) -> Annotations {
         (name::FLIPPED_AT, flip.at.to_string()),
         (name::FLIPPED_REVISION, flip.revision.to_string()),
         (name::FLIPPED_FROM, flip.from.to_string()),
+        (name::FLIPPED_HEAD, flip.head.to_string()),
         (name::WATCH, watch_word(flip.watch).to_owned()),
     ]
     .into_iter()
@@ -107,6 +108,7 @@ pub(super) fn flip_from_annotations(annotations: &Annotations) -> Option<FlipRec
         at: text(name::FLIPPED_AT)?.parse::<Timestamp>().ok()?,
         revision: CommitId::new(text(name::FLIPPED_REVISION)?),
         from: text(name::FLIPPED_FROM)?.parse().ok()?,
+        head: CommitId::new(text(name::FLIPPED_HEAD)?),
         watch: match text(name::WATCH)? {
             "open" => WatchState::Open,
             "failed" => WatchState::Failed,
@@ -169,8 +171,8 @@ mod tests {
     #[test]
     fn flips_read_back() {
         for watch in [WatchState::Open, WatchState::Passed, WatchState::Failed] {
-            let flip =
-                FlipRecord { at: Timestamp::UNIX_EPOCH, revision: CommitId::new("r"), from: Colour::Green, watch };
+            let (revision, head) = (CommitId::new("r"), CommitId::new("h"));
+            let flip = FlipRecord { at: Timestamp::UNIX_EPOCH, revision, from: Colour::Green, head, watch };
             assert_eq!(flip_from_annotations(&flip_to_annotations(&flip)), Some(flip));
         }
     }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
 use super::annotations as name;
 use super::switch::is_astray;
@@ -26,6 +27,7 @@ struct Labelled {
     key: ObjectKey,
     colour: Option<Colour>,
     digest: Option<Digest>,
+    face: Digest,
 }
 
 impl Cluster {
@@ -65,6 +67,8 @@ impl Cluster {
                 .filter_map(|one| Some((one.key.clone(), one.digest.clone()?)))
                 .collect(),
             foreign,
+            faces: labelled.into_iter().map(|one| (one.key, one.face)).collect(),
+            drift: Vec::new(),
             checks: Vec::new(),
         })
     }
@@ -172,7 +176,7 @@ impl Cluster {
             return Ok(found.map(|object| object.metadata));
         }
         let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        let nothing = Patch::Merge(serde_json::json!({}));
+        let nothing = Patch::Merge(json!({}));
         match call(&format!("look at {key}"), api.patch_metadata(&key.name, &params, &nothing)).await {
             Ok(object) => Ok(Some(object.metadata)),
             Err(ClusterError::Refused { code: 404, .. }) => Ok(None),
@@ -203,7 +207,17 @@ fn labelled_as(meta: &ObjectMeta, (api_version, kind): (&str, &str)) -> Labelled
         },
         colour: label(meta, name::COLOUR).and_then(|text| text.parse().ok()),
         digest: meta.annotations.as_ref().and_then(|all| all.get(name::DIGEST)).map(Digest::new),
+        face: face(meta),
     }
+}
+
+/// What tells that an object was changed. A generation moves with the spec alone, so a rollout's many statuses change no
+/// face; objects that have none rarely have a status.
+fn face(meta: &ObjectMeta) -> Digest {
+    digest::of_json(&match meta.generation {
+        Some(generation) => json!([meta.uid, generation, meta.labels, meta.annotations]),
+        None => json!([meta.uid, meta.resource_version]),
+    })
 }
 
 fn match_labels(deployment: &Deployment) -> BTreeMap<String, String> {

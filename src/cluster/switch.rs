@@ -73,7 +73,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Writes on the live Services how the watch ended.
+    /// Writes on the live Services what is known of the last flip.
     ///
     /// # Errors
     /// As [`Cluster::switch`].
@@ -83,8 +83,7 @@ impl Cluster {
         services: &[ServiceGuard],
         end: &FlipRecord,
     ) -> Result<(), ClusterError> {
-        let annotations: BTreeMap<String, String> =
-            [(name::WATCH.to_owned(), record::watch_word(end.watch).to_owned())].into();
+        let annotations = record::flip_to_annotations(end);
         for guard in services {
             let service = self.seen_service(subject, guard).await?;
             let mut patch =

@@ -266,7 +266,7 @@ pub struct Switch {
 impl Switch {
     /// A switch's record: the watch opens at the time of the look.
     #[must_use]
-    pub fn record(at: Timestamp, revision: CommitId, from: Colour) -> FlipRecord {
-        FlipRecord { at, revision, from, watch: WatchState::Open }
+    pub fn record(at: Timestamp, revision: CommitId, from: Colour, head: CommitId) -> FlipRecord {
+        FlipRecord { at, revision, from, head, watch: WatchState::Open }
     }
 }

@@ -21,8 +21,12 @@ pub struct Desired {
     pub revision: CommitId,
     /// What the live Services' selector says at HEAD.
     pub declared: Declared,
-    /// HEAD's lock; the empty lock where there is none.
+    /// HEAD's lock; the empty lock where there is none for this branch that can be read.
     pub lock: Lock,
+    /// Whether there is none.
+    pub lock_is_lost: bool,
+    /// The lock as turquoise itself last left it on this branch.
+    pub own_lock: Option<Lock>,
     /// The verdicts in the log.
     pub verdicts: VerdictLog,
     /// Both colours at HEAD, at R, at the pins' revisions and at the revisions the cluster carries. What is missing could
@@ -32,6 +36,8 @@ pub struct Desired {
     pub overlays: BTreeMap<CommitId, Arc<Overlay>>,
     /// The commit that gave the selector its value of today; `None` where it never changed.
     pub selector_change: Option<SelectorChange>,
+    /// Whether HEAD's history lacks the HEAD under which traffic was switched last: somebody rewrote it.
+    pub rewritten: bool,
     /// Those of the cluster's deployed-at heads since which P and the lock are unchanged.
     pub unchanged_since: BTreeSet<CommitId>,
 }
@@ -107,6 +113,8 @@ pub struct SelectorChange {
     pub commit: CommitId,
     /// Whether a person made it: turquoise's own flips carry their trailers.
     pub by_person: bool,
+    /// Whether turquoise made it on another branch, and a merge brought it.
+    pub from_elsewhere: bool,
     /// Whether turquoise.lock at HEAD is as it was before that commit: neither that commit nor a later one wrote it.
     pub left_lock_alone: bool,
     /// Whether R is that commit or an ancestor of it.

@@ -37,7 +37,8 @@ fn short(hash: &[u8]) -> Digest {
 /// Workloads whose `spec.replicas` is a size.
 const SIZED_KINDS: [&str; 4] = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
 
-fn without_size(object: &Value) -> Value {
+/// An object without what is a matter of size (rule 7).
+pub(crate) fn without_size(object: &Value) -> Value {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     let fields: &[&str] = if SIZED_KINDS.contains(&kind) {
         &["replicas"]

@@ -60,8 +60,11 @@ fn words(commit: &Commit) -> (String, String) {
         }
         Topic::Withdraw => (format!("{revision} is withdrawn"), "A person took it back.".to_owned()),
         Topic::RestoreLock { colour } => (
-            format!("the lock names again what {colour} holds"),
-            "The lock was missing or changed by hand; the cluster's annotations tell.".to_owned(),
+            match commit.selector {
+                Some(back) => format!("the selector names {back} again, which serves"),
+                None => format!("the lock names again what {colour} holds"),
+            },
+            "Lock or history were changed by hand, or a merge brought another branch's; what serves stays.".to_owned(),
         ),
     }
 }

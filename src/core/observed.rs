@@ -23,8 +23,25 @@ pub struct Observed {
     pub overlay: BTreeMap<ObjectKey, Digest>,
     /// Objects that a render names and that exist without being turquoise's.
     pub foreign: BTreeSet<ObjectKey>,
+    /// What each of the app's objects looks like, its status aside: equal as long as nobody changes it.
+    pub faces: BTreeMap<ObjectKey, Digest>,
+    /// Fields of the serving colour's objects that are not as its pin says (rule 7).
+    pub drift: Vec<Drift>,
     /// The checks that run or have run in this process. Passes are bound to revision, pods and policy.
     pub checks: Vec<CheckState>,
+}
+
+/// A field of a serving object that is not as its pin says. Sizes, and fields that the pin does not name, are none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The object: `Deployment web-blue`.
+    pub object: OneLine,
+    /// The field: `spec.template.spec.containers[web].image`.
+    pub field: OneLine,
+    /// What the pin says.
+    pub wanted: OneLine,
+    /// What the cluster has.
+    pub found: OneLine,
 }
 
 /// A Service that selects by colour.
@@ -57,6 +74,8 @@ pub struct FlipRecord {
     pub revision: CommitId,
     /// The colour that was live before.
     pub from: Colour,
+    /// HEAD then, with the flip in its history: a history without it was rewritten since (rule 13).
+    pub head: CommitId,
     /// Whether the watch is over, and how it ended.
     pub watch: WatchState,
 }

@@ -302,6 +302,18 @@ pub enum Alert {
         /// Which.
         services: Vec<String>,
     },
+    /// A verified candidate that waits for approval is not ready any more.
+    VerifiedNotReady {
+        /// The colour.
+        colour: Colour,
+        /// Why.
+        failure: OneLine,
+    },
+    /// Objects of the serving colour differ from its pin; turquoise leaves them as they are.
+    Drift {
+        /// Which.
+        objects: Vec<OneLine>,
+    },
     /// Objects of the serving colour were missing and are created again.
     Missing {
         /// Which.
@@ -318,6 +330,13 @@ impl fmt::Display for Alert {
             Self::PinUnreachable { revision } => write!(f, "the pinned commit {} cannot be reached", revision.short()),
             Self::Astray { services } => {
                 write!(f, "changed by hand in the cluster and put back: {}", services.join(", "))
+            }
+            Self::VerifiedNotReady { colour, failure } => {
+                write!(f, "the verified candidate in {colour} is not ready any more: {failure}")
+            }
+            Self::Drift { objects } => {
+                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
+                write!(f, "changed in the cluster since it was released: {}", names.join(", "))
             }
             Self::Missing { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::colour::{ByColour, Colour};
 use super::desired::{Declared, Desired};
 use super::ids::{AppName, CommitId};
-use super::observed::{CheckOutcome, Observed, Serving};
+use super::observed::{CheckOutcome, Drift, Observed, Serving};
 use super::policy::Policy;
 use super::report::{Alert, Blocked, Phase, Plan, Waiting};
 use super::text::OneLine;
@@ -46,7 +46,7 @@ pub struct AppStatus {
     /// What a person should know.
     pub alerts: Vec<Alert>,
     /// Fields of the serving colour's objects that differ from its pin.
-    pub drift: Vec<OneLine>,
+    pub drift: Vec<Drift>,
     /// Why the last look failed; `null` when it did not.
     pub error: Option<OneLine>,
     /// The time of the last look that succeeded.
@@ -150,6 +150,7 @@ impl AppStatus {
         self.blocked = Some(blocked.into());
         self.waiting.clear();
         self.alerts.clear();
+        self.drift.clear();
         self.candidate = None;
         self.error = None;
         self.synced_at = Some(at);
@@ -187,6 +188,7 @@ impl AppStatus {
         self.waiting = plan.waiting.clone();
         self.blocked = plan.blocked.clone().map(BlockedStatus::from);
         self.alerts = plan.alerts.clone();
+        self.drift = observed.drift.clone();
         self.error = None;
         self.synced_at = Some(observed.at);
     }

@@ -87,6 +87,14 @@ pub(super) fn id_of(id: Oid) -> CommitId {
     CommitId::new(id.to_string())
 }
 
+/// The same of a commit by its id; false where the repo does not have it.
+pub(super) fn is_known_ancestor(repo: &Repository, commit: &CommitId, of: Oid) -> Result<bool, SourceError> {
+    match Oid::from_str(commit.as_str()) {
+        Ok(commit) => is_in_history(repo, commit, of),
+        Err(_no_id) => Ok(false),
+    }
+}
+
 /// Whether a commit is `of` or an ancestor of it.
 pub(super) fn is_in_history(repo: &Repository, commit: Oid, of: Oid) -> Result<bool, SourceError> {
     if commit == of {

@@ -52,7 +52,7 @@ use commit::Order;
 use ground::{Ground, id_of, is_in_history};
 use renders::{Renders, join, words};
 use verdicts::Log;
-use walk::{Run, Turn};
+use walk::{Own, Run, Turn};
 
 /// A watched branch of a repo.
 pub struct Repo {
@@ -76,6 +76,16 @@ struct Walks {
     run: Option<Run>,
     turn: Option<Turn>,
     log: Option<Log>,
+    own: Option<Own>,
+}
+
+/// What the cluster says that git is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// What the colours carry.
+    pub carried: Vec<Carried>,
+    /// HEAD when traffic was switched last.
+    pub flipped_under: Option<CommitId>,
 }
 
 /// What the cluster says that a colour carries: from the annotations of its workloads.
@@ -208,12 +218,7 @@ impl Repo {
     ///
     /// # Errors
     /// The repo cannot be read.
-    pub fn look(
-        &mut self,
-        app: &App,
-        head: &CommitId,
-        carried: &[Carried],
-    ) -> Result<Result<Desired, Blocked>, SourceError> {
+    pub fn look(&mut self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
         let shape = match self.survey(app, head)? {
             Ok(shape) => shape,
             Err(blocked) => return Ok(Err(blocked)),
@@ -228,11 +233,18 @@ impl Repo {
         let run = walk::run(&mut ground, &commit, walks.run.as_ref())?;
         let turn = walk::turn(&mut ground, &commit, &shape.declared, walks.turn.as_ref())?;
         let log = verdicts::log(&mut ground, &commit, walks.log.as_ref())?;
+        let own = walk::own(&mut ground, &commit, walks.own.as_ref())?;
         let lock = ground.lock(&commit)?;
+        let own_lock = match own.commit.and_then(|id| ground.repo.find_commit(id).ok()) {
+            Some(own) => Some(ground.lock(&own)?).filter(|lock| !lock.branch.is_empty()),
+            None => None,
+        };
 
         let mut wanted: BTreeSet<CommitId> = [head.clone(), id_of(run.revision)].into();
-        wanted.extend(Colour::BOTH.into_iter().filter_map(|colour| Some(lock.pins[colour].as_ref()?.revision.clone())));
-        wanted.extend(carried.iter().map(|carried| carried.revision.clone()));
+        for lock in [Some(&lock), own_lock.as_ref()].into_iter().flatten() {
+            wanted.extend(lock.pins.iter().filter_map(|(_, pin)| Some(pin.as_ref()?.revision.clone())));
+        }
+        wanted.extend(seen.carried.iter().map(|carried| carried.revision.clone()));
         let (renders, overlays) = content(&mut ground, wanted)?;
         let desired = Desired {
             app: app.name.clone(),
@@ -244,10 +256,16 @@ impl Repo {
             renders,
             overlays,
             selector_change: walk::selector_change(&mut ground, &commit, &turn, run.revision)?,
-            unchanged_since: unchanged_since(&mut ground, &commit, &run, carried)?,
+            rewritten: match &seen.flipped_under {
+                Some(then) => !ground::is_known_ancestor(ground.repo, then, commit.id())?,
+                None => false,
+            },
+            unchanged_since: unchanged_since(&mut ground, &commit, &run, &seen.carried)?,
+            lock_is_lost: lock.branch.is_empty(),
+            own_lock,
             lock,
         };
-        walks = Walks { run: Some(run), turn: Some(turn), log: Some(log) };
+        walks = Walks { run: Some(run), turn: Some(turn), log: Some(log), own: Some(own) };
         self.walks.insert(app.folder.clone(), walks);
         Ok(Ok(desired))
     }

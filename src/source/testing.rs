@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time, build::TreeUpdateBuilder};
 
-use super::{App, Committed, Repo};
+use super::{App, Committed, Repo, Seen};
 use crate::core::action::{Commit, RejectionEdit, Topic};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Desired;
@@ -218,7 +218,7 @@ pub(super) fn app(repo: &mut Repo) -> App {
 pub(super) fn look(repo: &mut Repo) -> Desired {
     let app = app(repo);
     let head = repo.head().expect("a HEAD");
-    repo.look(&app, &head, &[]).expect("a look").expect("nothing blocked")
+    repo.look(&app, &head, &Seen::default()).expect("a look").expect("nothing blocked")
 }
 
 /// A pin as the planner writes it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use git2::Oid;
 
 use super::testing::{self, LIVE_FILE, World, app, look, make, pin, plain, reject, release};
-use super::{Carried, Committed, Part, SourceError};
+use super::{Carried, Committed, Part, Seen, SourceError};
 use crate::core::action::{RejectionEdit, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Declared;
@@ -314,17 +314,21 @@ fn what_the_cluster_carries_is_compared_with_head() {
     world.unrelated();
     let app = app(&mut repo);
     let gone = CommitId::new("0123456789012345678901234567890123456789");
-    let carried = [
+    let carried = vec![
         Carried { revision: first.clone(), deployed_at: first.clone() },
         Carried { revision: gone.clone(), deployed_at: gone.clone() },
     ];
-    let desired = repo.look(&app, &world.head(), &carried).expect("a look").expect("not blocked");
+    let seen = Seen { carried, flipped_under: Some(gone.clone()) };
+    let desired = repo.look(&app, &world.head(), &seen).expect("a look").expect("not blocked");
     assert!(desired.unchanged_since.contains(&first) && !desired.unchanged_since.contains(&gone));
     assert!(desired.renders.contains_key(&first) && !desired.renders.contains_key(&gone));
+    assert!(desired.rewritten, "the history that knew of the flip is gone");
     let commit = reject(&mut repo, Colour::Blue, &first);
     make(&mut repo, &commit);
-    let desired = repo.look(&app, &world.head(), &carried).expect("a look").expect("not blocked");
+    let seen = Seen { flipped_under: Some(first), ..seen };
+    let desired = repo.look(&app, &world.head(), &seen).expect("a look").expect("not blocked");
     assert!(desired.unchanged_since.is_empty(), "the lock has changed");
+    assert!(!desired.rewritten);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) fn log(ground: &mut Ground<'_>, head: &Commit<'_>, known: Option<&Log
 }
 
 /// The ancestors of a merge that its first parent does not have, oldest first.
-fn brought_in(ground: &Ground<'_>, merge: &Commit<'_>) -> Result<Vec<Oid>, SourceError> {
+pub(super) fn brought_in(ground: &Ground<'_>, merge: &Commit<'_>) -> Result<Vec<Oid>, SourceError> {
     let mut walk_through = ground.repo.revwalk().map_err(walk)?;
     walk_through.set_sorting(Sort::TOPOLOGICAL | Sort::TIME | Sort::REVERSE).map_err(walk)?;
     for (index, parent) in merge.parent_ids().enumerate() {
@@ -92,13 +92,17 @@ pub(super) fn said(ground: &mut Ground<'_>, commit: &Commit<'_>) -> Result<Optio
 
 /// The commit's trailers, if they are about this app on this branch.
 pub(super) fn trailers(ground: &Ground<'_>, commit: &Commit<'_>) -> Option<Trailers> {
+    anyones_trailers(commit).filter(|trailers| trailers.app == *ground.name && trailers.branch == ground.branch)
+}
+
+/// A commit's trailers, of whatever app and branch.
+pub(super) fn anyones_trailers(commit: &Commit<'_>) -> Option<Trailers> {
     const APP: &[u8] = b"Turquoise-App: ";
     let message = commit.message_bytes();
     if !message.windows(APP.len()).any(|window| window == APP) {
         return None;
     }
-    let trailers = Trailers::parse(std::str::from_utf8(message).ok()?)?;
-    (trailers.app == *ground.name && trailers.branch == ground.branch).then_some(trailers)
+    Trailers::parse(std::str::from_utf8(message).ok()?)
 }
 
 fn changed_to(before: &Lock, after: &Lock, fact: &Entry) -> bool {

@@ -87,6 +87,28 @@ pub(super) fn turn(
     }
 }
 
+/// The newest commit by turquoise about this app on this branch.
+#[derive(Debug, Clone)]
+pub(super) struct Own {
+    head: Oid,
+    pub(super) commit: Option<Oid>,
+}
+
+/// Finds turquoise's newest commit, by first parents.
+pub(super) fn own(ground: &mut Ground<'_>, head: &Commit<'_>, known: Option<&Own>) -> Result<Own, SourceError> {
+    let mut at = Some(head.clone());
+    while let Some(commit) = at {
+        if let Some(known) = known.filter(|known| known.head == commit.id()) {
+            return Ok(Own { head: head.id(), commit: known.commit });
+        }
+        if verdicts::said(ground, &commit)?.is_some() {
+            return Ok(Own { head: head.id(), commit: Some(commit.id()) });
+        }
+        at = commit.parent(0).ok();
+    }
+    Ok(Own { head: head.id(), commit: None })
+}
+
 /// What there is to know about that commit.
 pub(super) fn selector_change(
     ground: &mut Ground<'_>,
@@ -102,7 +124,22 @@ pub(super) fn selector_change(
     Ok(Some(SelectorChange {
         commit: id_of(commit.id()),
         by_person: verdicts::said(ground, &commit)?.is_none(),
+        from_elsewhere: from_elsewhere(ground, &commit)?,
         left_lock_alone,
         holds_revision: is_in_history(ground.repo, revision, commit.id())?,
     }))
+}
+
+/// Whether a change of the selector is turquoise's of another branch: its own commit, or a merge whose other side brought
+/// it.
+fn from_elsewhere(ground: &Ground<'_>, change: &Commit<'_>) -> Result<bool, SourceError> {
+    let by_another = |commit: &Commit<'_>| {
+        verdicts::anyones_trailers(commit)
+            .is_some_and(|trailers| trailers.app == *ground.name && trailers.branch != ground.branch)
+    };
+    if by_another(change) || change.parent_count() < 2 {
+        return Ok(by_another(change));
+    }
+    let brought = verdicts::brought_in(ground, change)?;
+    Ok(brought.into_iter().filter_map(|id| ground.repo.find_commit(id).ok()).any(|commit| by_another(&commit)))
 }

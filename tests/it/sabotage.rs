@@ -97,7 +97,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             services: services.collect(),
             to,
             render: desired.head.clone(),
-            record: Switch::record(observed.at, desired.revision.clone(), to.other()),
+            record: Switch::record(observed.at, desired.revision.clone(), to.other(), desired.head.clone()),
         };
         plan.actions.insert(0, Action::Switch(switch));
     }

@@ -10,7 +10,6 @@ use crate::core::action::{Action, Commit, Size, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::lock::PinState;
 use crate::core::observed::Record;
 use crate::core::report::{Alert, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
@@ -19,10 +18,6 @@ use crate::core::verdict::Verdict;
 /// Rules 7 and 9 first, because they restore what the later ones read.
 pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     let mut draft = Draft::default();
-    if let Some(restore) = restored_pin(view, serving) {
-        draft.act(Action::Commit(restore));
-        return draft.done(Phase::Settled);
-    }
     if let Some(withdrawal) = withdrawal(view, serving) {
         draft.act(Action::Commit(withdrawal));
         return draft.done(Phase::Settled);
@@ -30,6 +25,9 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     if let Some(released) = released_again(view, serving) {
         draft.act(Action::Commit(released));
         return draft.done(Phase::Settled);
+    }
+    if let Some(pin) = view.pin(serving).filter(|pin| !view.is_reachable(pin)) {
+        draft.alert(Alert::PinUnreachable { revision: pin.revision.clone() });
     }
     if let Some(recreate) = recreated(view, serving) {
         if let Action::Recreate { objects, .. } = &recreate {
@@ -44,6 +42,10 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
         draft.act(action);
         return draft.done(Phase::Settled);
     }
+    if !view.observed.drift.is_empty() {
+        let objects: BTreeSet<&OneLine> = view.observed.drift.iter().map(|drift| &drift.object).collect();
+        draft.alert(Alert::Drift { objects: objects.into_iter().cloned().collect() });
+    }
     if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
         draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }
@@ -57,19 +59,6 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
         return plan;
     }
     release::plan(view, draft, serving)
-}
-
-/// The pin of the serving colour as the cluster has it, where the lock lost it or says something else (rule 13).
-fn restored_pin(view: &View<'_>, serving: Colour) -> Option<Commit> {
-    let record = view.record(serving)?;
-    let held = view.pin(serving).is_some_and(|pin| {
-        pin.revision == record.revision || view.desired.same_content(&pin.revision, &record.revision, serving)
-    });
-    if held {
-        return None;
-    }
-    let empty = commit::empty(view, Some(serving), Topic::RestoreLock { colour: serving });
-    commit::pin(view, empty, serving, &record.revision, PinState::Released)
 }
 
 /// The newest released revision that is not the live pin's and has no later verdict is withdrawn, by an empty commit,

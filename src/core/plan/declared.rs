@@ -59,7 +59,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
             services: view.live_guards(),
             to: declared,
             render: overlay_commit(view, source).clone(),
-            record: Switch::record(view.observed.at, source.clone(), serving),
+            record: Switch::record(view.observed.at, source.clone(), serving, view.head().clone()),
         }));
     }
     draft.done(Phase::Flipping)
@@ -76,7 +76,7 @@ fn content<'a>(view: &View<'a>, declared: Colour, serving: Colour) -> &'a Commit
     let pin = view.pin(declared);
     let revision = view.revision();
     let takes_head = is_untouched_candidate(view, declared) || came_with_the_selector(view, declared, serving);
-    match pin.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
+    match pin.filter(|pin| view.is_reachable(pin)) {
         Some(pin) if pin.state == PinState::Verified || !takes_head => &pin.revision,
         Some(_) | None => revision,
     }

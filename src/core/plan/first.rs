@@ -18,7 +18,7 @@ const ALL_ROLES: [Role; 4] = [Role::Shared, Role::Routing, Role::Preview, Role::
 pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
     let mut draft = Draft::default();
     let pinned = view.released_pin(declared);
-    match pinned.filter(|pin| view.desired.renders.contains_key(&pin.revision)) {
+    match pinned.filter(|pin| view.is_reachable(pin)) {
         Some(pin) => build_again(view, draft, declared, &pin.revision),
         None => {
             if let Some(pin) = pinned {

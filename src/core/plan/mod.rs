@@ -1,12 +1,13 @@
 //! The decision: DESIGN 3 and the order of DESIGN 4, as one pure function.
 //!
-//! The function reads like the rules: what git declares and what the cluster serves choose one of four situations, and
+//! The function reads like the rules: what git declares and what the cluster serves choose one of five situations, and
 //! each of them is straight-line code that ends at the first thing to do or to wait for.
 //!
 //! | cluster serves | file | rules |
 //! | --- | --- | --- |
 //! | nothing | [`first`] | 12 |
 //! | something unclear | [`unclear`] | 6 |
+//! | a colour, and git has lost what it knew of it | [`restore`] | 13 |
 //! | the colour that git does not name | [`declared`] | 5 |
 //! | the colour that git names | [`agreed`], then [`watch`], [`release`], [`idle`] | 1-4, 7-11 |
 
@@ -18,6 +19,7 @@ mod first;
 mod idle;
 mod overlay;
 mod release;
+mod restore;
 mod standing;
 mod unclear;
 mod view;
@@ -60,6 +62,9 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     match observed.serving() {
         Serving::Nothing => first::plan(&view, declared),
         Serving::Unclear => unclear::plan(&view, declared),
+        Serving::Colour(serving) if restore::is_due(&view, declared, serving) => {
+            restore::plan(&view, declared, serving)
+        }
         Serving::Colour(serving) if serving != declared => declared::plan(&view, declared, serving),
         Serving::Colour(serving) => agreed::plan(&view, serving),
     }

@@ -10,7 +10,7 @@ use crate::core::desired::Role;
 use crate::core::ids::CommitId;
 use crate::core::lock::{Pin, PinState};
 use crate::core::policy::Promotion;
-use crate::core::report::{Blocked, Phase, Plan, Waiting};
+use crate::core::report::{Alert, Blocked, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
 use crate::core::verdict::Verdict;
 
@@ -40,6 +40,11 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     }
     match standing::ready(view, candidate, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
+        Outcome::Failed(failure) if is_verified(view, candidate, revision) => {
+            // It was good once, and whoever approves it waits for it to be ready again: rule 5 has its own deadline.
+            draft.alert(Alert::VerifiedNotReady { colour: candidate, failure });
+            return await_approval(view, draft, serving, revision);
+        }
         Outcome::Failed(reason) => return reject(view, draft, serving, &reason),
         Outcome::Yes => {}
     }
@@ -59,16 +64,26 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
 /// Nothing is wanted: HEAD is live already, or R has a standing verdict (rule 1).
 fn is_settled(view: &View<'_>, live: Option<&Pin>) -> bool {
     let revision = view.revision();
-    live.is_some_and(|pin| view.desired.same_pair(view.head(), &pin.revision))
+    live.is_some_and(|pin| is_head(view, pin))
         || view.stands_rejected(revision)
         || view.newest(revision) == Some(Verdict::Withdrawn)
+}
+
+/// Whether a pin is of HEAD's content. Where its commit is gone, the digests that were stored with it are all there is to
+/// tell that nothing needs to be released (rule 13).
+fn is_head(view: &View<'_>, pin: &Pin) -> bool {
+    let stored = || {
+        let head = view.desired.renders.get(view.head());
+        head.is_some_and(|head| head.blue.digest == pin.digests.blue && head.green.digest == pin.digests.green)
+    };
+    view.desired.same_pair(view.head(), &pin.revision) || (!view.is_reachable(pin) && stored())
 }
 
 fn settled(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
     // While R stands rejected or withdrawn, the routing that came with it is not wanted either.
     let head = view.head();
     let from = match view.pin(serving) {
-        Some(pin) if !view.desired.same_pair(head, &pin.revision) => &pin.revision,
+        Some(pin) if !is_head(view, pin) => &pin.revision,
         Some(_) | None => head,
     };
     let roles = [Role::Shared, Role::Routing, Role::Preview, Role::Live];
@@ -95,8 +110,7 @@ fn reject(view: &View<'_>, mut draft: Draft, serving: Colour, reason: &OneLine) 
 /// The verified candidate is pinned as such; a person's commit that flips the selector approves that pin (rule 11).
 fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: &CommitId) -> Plan {
     let colour = serving.other();
-    let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
-    if view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified) {
+    if is_verified(view, colour, revision) {
         draft.wait(Waiting::Approval { colour, revision: revision.clone() });
     } else {
         let empty = commit::empty(view, Some(serving), Topic::AwaitApproval { colour });
@@ -104,6 +118,12 @@ fn await_approval(view: &View<'_>, mut draft: Draft, serving: Colour, revision: 
         draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, revision, Verdict::Verified))));
     }
     draft.done(Phase::AwaitingApproval)
+}
+
+/// Whether a colour is pinned as verified with a revision, and nothing was decided since.
+fn is_verified(view: &View<'_>, colour: Colour, revision: &CommitId) -> bool {
+    let verified = |pin: &Pin| pin.revision == *revision && pin.state == PinState::Verified;
+    view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified)
 }
 
 /// Commits the flip; the patch follows when the next look finds it in git (DESIGN 4: git leads).

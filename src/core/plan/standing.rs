@@ -158,7 +158,9 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     let running = record.attempt == attempt;
     let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
-        let attempt = Some((attempt.to_owned(), if state.is_down() { view.observed.at } else { started_at }));
+        // What was up at its old size grows from now on; what never came up has the time that it had.
+        let grows = state.is_down() || state.readiness() == Readiness::Ready;
+        let attempt = Some((attempt.to_owned(), if grows { view.observed.at } else { started_at }));
         return Standing::Act(Box::new(Action::Scale(Scale {
             colour,
             sizes: short,

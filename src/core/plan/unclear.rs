@@ -27,7 +27,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
                 services: view.live_guards(),
                 to: declared,
                 render: view.head().clone(),
-                record: Switch::record(view.observed.at, pin.revision.clone(), declared.other()),
+                record: Switch::record(view.observed.at, pin.revision.clone(), declared.other(), view.head().clone()),
             }));
             draft.done(Phase::Flipping)
         }

@@ -44,6 +44,11 @@ impl<'a> View<'a> {
         self.pin(colour).filter(|pin| pin.state == PinState::Released)
     }
 
+    /// Whether a pin's commit can be found and rendered.
+    pub(super) fn is_reachable(&self, pin: &Pin) -> bool {
+        self.desired.renders.contains_key(&pin.revision)
+    }
+
     pub(super) fn newest(&self, revision: &CommitId) -> Option<Verdict> {
         self.desired.verdicts.newest(revision)
     }

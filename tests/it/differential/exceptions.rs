@@ -1,6 +1,7 @@
 //! Where the planner differs from the model on purpose, as narrow as can be.
 
 use serde_json::Value;
+use turquoise::core::colour::Colour;
 use turquoise::core::verdict::Verdict;
 
 use super::History;
@@ -14,6 +15,9 @@ pub(super) fn of(history: &History, late: bool, world: &World) -> Option<&'stati
     }
     if lock_written_after_selector(world) {
         return Some("56: a lock that a person wrote after the selector's change decides");
+    }
+    if restored_whole(world) {
+        return Some("58: a damaged lock is restored whole; the model restores the pin of what serves");
     }
     if late {
         return Some(
@@ -31,6 +35,20 @@ fn lock_written_after_selector(world: &World) -> bool {
     let moved = (1..commits.len()).find(|at| by_person(*at) && world.git.moved_selector(*at));
     moved.is_some_and(|moved| {
         (moved + 1..commits.len()).any(|at| by_person(at) && commits[at].tree.lock != commits[at - 1].tree.lock)
+    })
+}
+
+/// turquoise wrote the lock without a fact, and not only the pin of the colour that the selector names.
+fn restored_whole(world: &World) -> bool {
+    let commits = &world.git.commits;
+    (1..commits.len()).any(|at| {
+        let (before, commit) = (&commits[at - 1].tree.lock, &commits[at]);
+        let serving = commit.tree.declared();
+        let others = Colour::BOTH.into_iter().filter(|colour| Some(*colour) != serving);
+        let mut pins = others.map(|colour| before.pins[colour] != commit.tree.lock.pins[colour]);
+        commit.author == Author::Turquoise
+            && commit.facts.is_empty()
+            && (pins.any(|changed| changed) || before.rejected != commit.tree.lock.rejected)
     })
 }
 

@@ -2,6 +2,7 @@
 //! embedded cluster in a process of its own, and traffic all the time.
 
 mod files;
+mod history;
 mod kills;
 mod messages;
 mod people;

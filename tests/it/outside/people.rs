@@ -1,7 +1,5 @@
 //! SITUATIONS 37 and 50-61: people's hands in git and in the cluster.
 
-use std::fs;
-
 use super::stage::{Stage, edit};
 
 #[test]
@@ -62,20 +60,6 @@ fn the_selector_by_hand_to_a_rejected_colour_is_taken_back() {
         app["declared"] == "blue" && app["head"] != by_hand.as_str() && stage.is_at_rest(app)
     });
     assert_eq!(stage.status()["serving"], "blue");
-    stage.ends();
-}
-
-#[test]
-fn a_lock_deleted_by_hand_is_restored() {
-    let stage = Stage::open();
-    stage.bump("1.1.0");
-    stage.until_live("green", "1.1.0");
-    let before = stage.file("turquoise.lock");
-    let green = |text: &str| text.lines().skip_while(|line| *line != "green:").take(8).collect::<Vec<_>>().join("\n");
-    stage.commit("Who needs a lock", |clone| fs::remove_file(clone.join("turquoise.lock")).expect("removed"));
-    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
-    assert_eq!(green(&stage.file("turquoise.lock")), green(&before));
-    assert_eq!(stage.status()["serving"], "green");
     stage.ends();
 }
 
@@ -143,5 +127,31 @@ fn a_live_service_broken_by_hand_is_put_back_whole() {
         stage.kubectl(&["patch", "service", "shop", "--type=merge", "-p", patch]);
         stage.until(&format!("put back after {patch}"), |app| spec() == whole && stage.is_at_rest(app));
     }
+    stage.ends();
+}
+
+#[test]
+fn a_field_edited_in_the_cluster_is_drift_until_it_is_edited_back() {
+    let stage = Stage::open();
+    let patch = |json: &str| stage.kubectl(&["patch", "deployment", "shop-backend-blue", "-p", json]);
+    let surge =
+        |percent: &str| patch(&format!(r#"{{"spec":{{"strategy":{{"rollingUpdate":{{"maxSurge":"{percent}"}}}}}}}}"#));
+    surge("50%");
+    let app = stage.until("drift", |app| app["drift"][0].is_object() && stage.is_at_rest(app));
+    assert_eq!(app["drift"][0]["object"], "Deployment shop-backend-blue");
+    assert_eq!(app["drift"][0]["field"], "spec.strategy.rollingUpdate.maxSurge");
+    assert_eq!(app["alerts"][0]["reason"], "drift");
+    surge("100%");
+    stage.until("no drift", |app| app["drift"].as_array().is_some_and(Vec::is_empty) && app["alerts"][0].is_null());
+    // How many there are, and what git does not speak of, is nobody's drift.
+    stage.kubectl(&["scale", "deployment", "shop-backend-blue", "--replicas=3"]);
+    stage.kubectl(&["annotate", "deployment", "shop-backend-blue", "team=shop"]);
+    let config = stage.kubectl(&["get", "configmaps", "-l", "turquoise.dev/colour=blue", "-o", "name"]);
+    stage.kubectl(&["patch", config.trim(), "-p", r#"{"data":{"GREETING":"changed by hand"}}"#]);
+    let app = stage.until("drift of the ConfigMap", |app| app["drift"][0].is_object() && app["drift"][1].is_null());
+    assert_eq!(
+        (&app["drift"][0]["field"], &app["drift"][0]["found"]),
+        (&"data.GREETING".into(), &"changed by hand".into())
+    );
     stage.ends();
 }

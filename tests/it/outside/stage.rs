@@ -75,7 +75,7 @@ impl Stage {
         stage
     }
 
-    fn clone_path(&self) -> PathBuf {
+    pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
 
@@ -196,6 +196,17 @@ impl Stage {
                 format!("{before}colour: {colour}\n{after}")
             });
         })
+    }
+
+    /// Takes a branch away from the bare repository.
+    pub(super) fn delete_branch(&self, branch: &str) {
+        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
+    }
+
+    /// The bare repository loses every commit that no branch leads to.
+    pub(super) fn forget_lost_commits(&self) {
+        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
+        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
     }
 
     /// A person's push is rejected where turquoise was faster: then it is made again, as a person would.

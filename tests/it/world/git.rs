@@ -115,6 +115,12 @@ impl Git {
         then.pair() == now.pair() && then.lock == now.lock
     }
 
+    /// The lock as turquoise last left it.
+    pub(crate) fn own_lock(&self) -> Option<Lock> {
+        let ours = self.commits.iter().rev().find(|commit| commit.author == Author::Turquoise)?;
+        Some(ours.tree.lock.clone()).filter(|lock| !lock.branch.is_empty())
+    }
+
     pub(crate) fn verdicts(&self) -> VerdictLog {
         VerdictLog::new(self.facts().cloned().collect())
     }

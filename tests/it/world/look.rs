@@ -95,6 +95,7 @@ impl World {
             let commits = &self.git.commits;
             SelectorChange {
                 commit: id(at),
+                from_elsewhere: false,
                 by_person: commits[at].author == Author::Person,
                 left_lock_alone: tree.lock == commits[at - 1].tree.lock,
                 holds_revision: revision <= at,
@@ -111,11 +112,14 @@ impl World {
             head: id(head),
             revision: id(revision),
             declared,
+            lock_is_lost: lock.branch.is_empty(),
+            own_lock: self.git.own_lock(),
             lock,
             verdicts: self.git.verdicts(),
             renders: wanted.iter().map(|at| (id(*at), self.renders.pair(&self.setup, &self.git, *at))).collect(),
             overlays: wanted.iter().map(|at| (id(*at), self.renders.overlay(&self.setup, &self.git, *at))).collect(),
             selector_change,
+            rewritten: false,
             unchanged_since,
         }
     }
@@ -129,6 +133,8 @@ impl World {
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
             foreign: BTreeSet::new(),
+            faces: BTreeMap::new(),
+            drift: Vec::new(),
             checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }
