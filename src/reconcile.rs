@@ -247,6 +247,7 @@ impl Reconciler {
             Err(blocked) => return Ok(Err(blocked)),
         };
         observed.drift = self.drift(&subject, &desired, &observed).await?;
+        observed.stands_as_head = self.stands_as_head(&subject, &desired, &observed).await?;
         // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
         if self.head().await? != *head {
             return Err(head_moved());
@@ -272,6 +273,21 @@ impl Reconciler {
         let objects = self.objects(&pin.revision, Part::Colour(serving)).await?;
         self.cluster.find_drift(subject, &pin.revision, &faces, &objects).await;
         Ok(self.cluster.known_drift(subject, &pin.revision, &faces).drift)
+    }
+
+    /// Whether what serves is what HEAD renders, where no lock and no record tells what it was released with (rule 12).
+    async fn stands_as_head(
+        &self,
+        subject: &Subject,
+        desired: &Desired,
+        observed: &Observed,
+    ) -> Result<bool, PassError> {
+        let Serving::Colour(serving) = observed.serving() else { return Ok(false) };
+        if !desired.lock_is_lost || desired.own_lock.is_some() || observed.colours[serving].record.is_some() {
+            return Ok(false);
+        }
+        let objects = self.objects(&desired.head, Part::Colour(serving)).await?;
+        Ok(self.cluster.stands_as(subject, &objects).await?)
     }
 
     fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {
@@ -371,6 +387,10 @@ impl Reconciler {
             Action::MarkInUse { guard, .. } => {
                 cluster.mark_in_use(subject, guard).await?;
                 Did::Other("marked as about to take traffic")
+            }
+            Action::Adopt(adopt) => {
+                cluster.adopt(subject, adopt).await?;
+                Did::Other("took over what others applied")
             }
             Action::Recreate { colour, render, objects: missing, record } => {
                 let objects = self.objects(render, Part::Colour(*colour)).await?;

@@ -103,6 +103,21 @@ impl Cluster {
         }
     }
 
+    /// Whether every object exists and is as it is rendered. Secrets need only exist.
+    ///
+    /// # Errors
+    /// Whatever the server refuses or does not answer.
+    pub async fn stands_as(&self, subject: &Subject, rendered: &[Value]) -> Result<bool, ClusterError> {
+        for object in rendered {
+            let Some(key) = ObjectKey::of(object) else { continue };
+            let there = self.metadata_of(subject, &key).await?.is_some();
+            if !there || (!key.is_secret() && !self.differences(subject, &key, object).await?.is_empty()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn differences(
         &self,
         subject: &Subject,

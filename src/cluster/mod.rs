@@ -3,6 +3,7 @@
 //! Nothing is decided here: [`Cluster::snapshot`] turns objects into [`crate::core::observed`] facts, the writes do what
 //! an [`crate::core::action::Action`] says and fail where its guards do not hold. Every call has a deadline.
 
+mod adopt;
 mod annotations;
 mod apply;
 mod drift;

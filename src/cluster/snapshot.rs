@@ -11,13 +11,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
+use super::adopt;
 use super::annotations as name;
 use super::switch::is_astray;
 use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
-use crate::core::observed::{ColourState, Observed, Record, ServiceState, WorkloadState};
+use crate::core::observed::{ColourState, Foreign, Observed, Record, ServiceState, WorkloadState};
 
 /// Kinds that are listed as typed objects; the others by their metadata alone.
 const TYPED: [(&str, &str); 2] = [("apps/v1", "Deployment"), ("v1", "Service")];
@@ -68,6 +69,7 @@ impl Cluster {
                 .collect(),
             foreign,
             faces: labelled.into_iter().map(|one| (one.key, one.face)).collect(),
+            stands_as_head: false,
             drift: Vec::new(),
             checks: Vec::new(),
         })
@@ -151,7 +153,7 @@ impl Cluster {
         subject: &Subject,
         labelled: &[Labelled],
         deployments: &[Deployment],
-    ) -> Result<BTreeSet<ObjectKey>, ClusterError> {
+    ) -> Result<BTreeMap<ObjectKey, Foreign>, ClusterError> {
         let mut ours: BTreeSet<ObjectKey> = labelled.iter().map(|one| one.key.clone()).collect();
         // Secrets are never listed: those that were applied once are in the inventory.
         for deployment in deployments {
@@ -162,14 +164,18 @@ impl Cluster {
             let found = self.metadata_of(subject, key).await?;
             // Created by ourselves between the list and this look, it is labelled by now.
             let foreign = found.filter(|meta| app_of(meta) != Some(subject.app.as_str()));
-            Ok::<_, ClusterError>(foreign.map(|_| key.clone()))
+            Ok::<_, ClusterError>(foreign.map(|meta| (key.clone(), adopt::foreign(&meta))))
         });
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
     /// An object's metadata; of a Secret by a patch of nothing that is not carried out, because reading Secrets is a right
     /// that turquoise does not have (I6).
-    async fn metadata_of(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<ObjectMeta>, ClusterError> {
+    pub(super) async fn metadata_of(
+        &self,
+        subject: &Subject,
+        key: &ObjectKey,
+    ) -> Result<Option<ObjectMeta>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         if !key.is_secret() {
             let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;

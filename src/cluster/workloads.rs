@@ -221,7 +221,11 @@ impl Cluster {
         Ok(deployment.and_then(|one| one.metadata.annotations?.get(name::IN_USE).cloned()))
     }
 
-    async fn get_workload(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<Deployment>, ClusterError> {
+    pub(super) async fn get_workload(
+        &self,
+        subject: &Subject,
+        key: &ObjectKey,
+    ) -> Result<Option<Deployment>, ClusterError> {
         call_opt(&format!("get {key}"), self.api::<Deployment>(&subject.namespace).get_opt(&key.name)).await
     }
 

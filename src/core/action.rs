@@ -30,6 +30,8 @@ pub enum Action {
         /// What must still be so.
         guard: ColourGuard,
     },
+    /// Takes over objects that somebody else applied, as they stand (rule 12).
+    Adopt(Adopt),
     /// Creates again what is missing of the colour in use, from its pin (rule 7).
     Recreate {
         /// The colour.
@@ -113,6 +115,30 @@ pub struct Deploy {
     pub inventory: BTreeSet<ObjectKey>,
     /// What must still be so.
     pub guard: ColourGuard,
+}
+
+/// See [`Action::Adopt`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopt {
+    /// The objects.
+    pub objects: Vec<Adoption>,
+    /// What the workloads of a colour carry, where that is known.
+    pub record: Option<(Colour, Record)>,
+    /// All objects of that colour: what a later prune may delete.
+    pub inventory: BTreeSet<ObjectKey>,
+}
+
+/// An object that is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// Which.
+    pub key: ObjectKey,
+    /// As it was seen.
+    pub resource_version: String,
+    /// The colour that it belongs to; `None` for the live overlay.
+    pub colour: Option<Colour>,
+    /// A workload's `spec.replicas` as HEAD has it.
+    pub replicas: Option<u32>,
 }
 
 /// A workload's size.
@@ -243,6 +269,11 @@ pub enum Topic {
     },
     /// A person took a release back.
     Withdraw,
+    /// What served before turquoise came is taken for released.
+    Adopt {
+        /// The colour.
+        colour: Colour,
+    },
     /// The lock is written again as the cluster has it.
     RestoreLock {
         /// The colour whose pin was lost.

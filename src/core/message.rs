@@ -59,6 +59,10 @@ fn words(commit: &Commit) -> (String, String) {
             (format!("{colour} comes back, {revision} is rejected"), format!("It failed under traffic: {reason}"))
         }
         Topic::Withdraw => (format!("{revision} is withdrawn"), "A person took it back.".to_owned()),
+        Topic::Adopt { colour } => (
+            format!("{colour} is taken over as it stands"),
+            format!("It served before turquoise came, with what {revision} renders."),
+        ),
         Topic::RestoreLock { colour } => (
             match commit.selector {
                 Some(back) => format!("the selector names {back} again, which serves"),

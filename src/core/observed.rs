@@ -22,13 +22,25 @@ pub struct Observed {
     /// Objects of the live overlay that exist and are ours, with the digest that was last applied to them.
     pub overlay: BTreeMap<ObjectKey, Digest>,
     /// Objects that a render names and that exist without being turquoise's.
-    pub foreign: BTreeSet<ObjectKey>,
+    pub foreign: BTreeMap<ObjectKey, Foreign>,
+    /// Whether every object of the serving colour exists and is as HEAD renders it: asked only where nothing tells what it
+    /// was released with.
+    pub stands_as_head: bool,
     /// What each of the app's objects looks like, its status aside: equal as long as nobody changes it.
     pub faces: BTreeMap<ObjectKey, Digest>,
     /// Fields of the serving colour's objects that are not as its pin says (rule 7).
     pub drift: Vec<Drift>,
     /// The checks that run or have run in this process. Passes are bound to revision, pods and policy.
     pub checks: Vec<CheckState>,
+}
+
+/// An object that a render names and that is not labelled as the app's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// For optimistic locking.
+    pub resource_version: String,
+    /// Whether `kubectl apply` made it, so that it may be taken over.
+    pub by_kubectl_apply: bool,
 }
 
 /// A field of a serving object that is not as its pin says. Sizes, and fields that the pin does not name, are none.

@@ -75,6 +75,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let flip = plan.actions.iter().find_map(|action| match action {
         Action::Commit(commit) => commit.selector,
         Action::ApplyOverlay(_)
+        | Action::Adopt(_)
         | Action::Deploy(_)
         | Action::Scale(_)
         | Action::Stamp(_)

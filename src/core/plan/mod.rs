@@ -1,16 +1,18 @@
 //! The decision: DESIGN 3 and the order of DESIGN 4, as one pure function.
 //!
-//! The function reads like the rules: what git declares and what the cluster serves choose one of five situations, and
+//! The function reads like the rules: what git declares and what the cluster serves choose one of six situations, and
 //! each of them is straight-line code that ends at the first thing to do or to wait for.
 //!
 //! | cluster serves | file | rules |
 //! | --- | --- | --- |
+//! | whatever, and others made it | [`adopt`] | 12 |
 //! | nothing | [`first`] | 12 |
 //! | something unclear | [`unclear`] | 6 |
 //! | a colour, and git has lost what it knew of it | [`restore`] | 13 |
 //! | the colour that git does not name | [`declared`] | 5 |
 //! | the colour that git names | [`agreed`], then [`watch`], [`release`], [`idle`] | 1-4, 7-11 |
 
+mod adopt;
 mod agreed;
 mod commit;
 mod declared;
@@ -54,11 +56,10 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
             return Plan::blocked(Blocked::SelectorUnknown { found: OneLine::new(found) });
         }
     };
-    if !policy.adopt && !observed.foreign.is_empty() {
-        let objects = observed.foreign.iter().map(|key| OneLine::new(&key.to_string())).collect();
-        return Plan::blocked(Blocked::NotOurs { objects });
-    }
     let view = View { desired, observed, policy };
+    if let Some(plan) = adopt::plan(&view, declared) {
+        return plan;
+    }
     match observed.serving() {
         Serving::Nothing => first::plan(&view, declared),
         Serving::Unclear => unclear::plan(&view, declared),

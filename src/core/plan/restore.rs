@@ -51,7 +51,9 @@ fn holds(view: &View<'_>, colour: Colour, pin: &Pin) -> bool {
 
 /// The commit that restores; `None` where nothing is to be written.
 fn restored(view: &View<'_>, declared: Colour, serving: Colour) -> Option<Commit> {
-    let mut commit = commit::empty(view, Some(serving), Topic::RestoreLock { colour: serving });
+    let known = view.desired.own_lock.is_some() || view.desired.rewritten || view.observed.flip().is_some();
+    let topic = if known { Topic::RestoreLock { colour: serving } } else { Topic::Adopt { colour: serving } };
+    let mut commit = commit::empty(view, Some(serving), topic);
     commit.selector = (declared != serving).then_some(serving).filter(|_| misled(view));
     if view.pin(serving).is_none_or(|pin| !holds(view, serving, pin)) {
         let own = view.desired.own_lock.as_ref();
@@ -85,7 +87,7 @@ fn from_cluster(view: &View<'_>, commit: Commit, serving: Colour) -> Commit {
     let Some(mut commit) = commit::pin(view, commit.clone(), serving, &record.revision, PinState::Released) else {
         return commit;
     };
-    if !view.desired.verdicts.mentions(&record.revision) && view.desired.rewritten {
+    if !view.desired.verdicts.mentions(&record.revision) && view.desired.own_lock.is_none() {
         commit = commit::say(view, commit, &record.revision, Verdict::Released);
     }
     let idle = serving.other();

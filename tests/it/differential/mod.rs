@@ -101,6 +101,7 @@ fn cost(world: &World, action: &Action) -> u64 {
         }
         Action::Scale(_) | Action::Commit(_) | Action::Switch(_) | Action::EndWatch { .. } => 1,
         Action::ApplyOverlay(_)
+        | Action::Adopt(_)
         | Action::Stamp(_)
         | Action::MarkInUse { .. }
         | Action::Recreate { .. }

@@ -1,6 +1,7 @@
 //! From outside: a real turquoise process, a real bare repository and the `git` binary, kubectl for the human hand, the
 //! embedded cluster in a process of its own, and traffic all the time.
 
+mod adoption;
 mod files;
 mod history;
 mod kills;

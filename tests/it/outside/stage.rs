@@ -38,12 +38,15 @@ impl Stage {
         let mut stage = Self::bare(prepare);
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
-        let address = SocketAddr::new(
-            stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]).parse().expect("an address"),
-            SERVICE_PORT,
-        );
-        stage.traffic = Some(Traffic::start(address));
+        stage.with_traffic();
         stage
+    }
+
+    /// Traffic on the live Service, from now on to the end.
+    pub(super) fn with_traffic(&mut self) {
+        let address = self.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.clusterIP}"]);
+        let address = SocketAddr::new(address.parse().expect("an address"), SERVICE_PORT);
+        self.traffic = Some(Traffic::start(address));
     }
 
     /// Repository, clone and cluster, without turquoise.
@@ -252,6 +255,14 @@ impl Stage {
         let kubeconfig = self.folder.path().join("kubeconfig");
         let mut kubectl = hermetic("kubectl", self.folder.path());
         command(kubectl.arg("--kubeconfig").arg(kubeconfig).args(args))
+    }
+
+    /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
+    pub(super) fn apply_overlay(&self, overlay: &str) {
+        let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
+        let file = self.folder.path().join("rendered.yaml");
+        fs::write(&file, rendered).expect("written");
+        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
     }
 
     /// The uids of a colour's pods, sorted.

@@ -61,6 +61,7 @@ impl World {
     /// Performs one action.
     pub(crate) fn execute(&mut self, action: &Action, cut: &mut Cut) -> Result<(), Failure> {
         match action {
+            Action::Adopt(_) => unreachable!("the world begins empty"),
             Action::ApplyOverlay(apply) => self.apply_overlay(apply, cut),
             Action::Deploy(deploy) => self.deploy(deploy, cut),
             Action::Scale(scale) => self.scale(scale, cut),

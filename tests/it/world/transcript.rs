@@ -65,6 +65,7 @@ impl Transcript {
                 format!("c{head}: {}\n           {}", words(commit), git.commits[head].subject)
             }
             Action::ApplyOverlay(_)
+            | Action::Adopt(_)
             | Action::Deploy(_)
             | Action::Scale(_)
             | Action::Stamp(_)
@@ -125,6 +126,7 @@ pub(crate) fn short(action: &Action) -> String {
             let names: Vec<String> = apply.objects.iter().map(ToString::to_string).collect();
             format!("applies {} (live {}, preview {})", names.join(", "), apply.live, apply.preview)
         }
+        Action::Adopt(_) => "takes over what others applied".to_owned(),
         Action::Deploy(deploy) => format!("deploys {} into {}", deploy.render, deploy.colour),
         Action::Scale(scale) => format!("scales {}", sizes(&scale.sizes)),
         Action::Stamp(stamp) => format!("starts the deadline of {} anew", stamp.colour),
