@@ -67,9 +67,9 @@ impl Default for ContainerState {
 
 /// What a status says of a container's end: the shop writes no termination message, so there is one only where the container
 /// asks for its last log lines instead.
-fn last_words(spec: &Value, exit: Exit) -> String {
+fn last_words(spec: &Value, exit: &Exit) -> String {
     let asked = text(spec, "/terminationMessagePolicy") == "FallbackToLogsOnError";
-    if asked && exit.code != 0 { exit.message } else { String::new() }
+    if asked && exit.code != 0 { exit.message.clone() } else { String::new() }
 }
 
 fn waiting(reason: &str, message: &str) -> Run {
@@ -137,7 +137,7 @@ async fn start_and_end(shared: &Arc<Shared>, pod: &Value, spec: &Value, name: &s
     let ended = Run::Terminated {
         code: exit.code,
         reason: if exit.code == 0 { "Completed" } else { "Error" },
-        message: last_words(&spec, exit),
+        message: last_words(&spec, &exit),
         since,
         at: shared.world.options.clock.seconds(),
     };
