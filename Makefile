@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench soak cluster cluster-down images clean
+.PHONY: help demo test build bench soak cluster cluster-down differences images clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ cluster: ## A real single-node Kubernetes on this machine with the project's ima
 
 cluster-down: ## Stop it; nothing of it stays but the built binaries
 	@e2e/cluster/cluster down
+
+differences: ## The same random API calls to the embedded cluster and to a real one, and what they answer differently
+	@scripts/tools test
+	@e2e/differences/run $(ARGS)
 
 images: ## Image tarballs of turquoise, the example and the test client, without a registry
 	@scripts/tools build
