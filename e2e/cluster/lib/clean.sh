@@ -35,9 +35,8 @@ drop_iptables() {
 }
 
 drop_addresses() {
-  ip address del "$NODE_ADDRESS/32" dev lo 2>/dev/null || true
+  ip link del "$BRIDGE" 2>/dev/null || true # its address and routes go with it
   ip route del blackhole "$POD_CIDR" 2>/dev/null || true
-  ip route del "$SERVICE_CIDR" dev lo 2>/dev/null || true
 }
 
 restore_sysctls() {

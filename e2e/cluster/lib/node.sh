@@ -26,11 +26,13 @@ prepare_machine() {
     [ -e "/proc/sys/$name" ] && echo "$name $(cat "/proc/sys/$name")"
   done >"$STATE/sysctls"
   echo 1 >/proc/sys/net/ipv4/ip_forward
-  ip address replace "$NODE_ADDRESS/32" dev lo
+  ip link add "$BRIDGE" type bridge
+  ip address add "$NODE_ADDRESS/32" dev "$BRIDGE"
+  ip link set "$BRIDGE" up
   # A packet to an address whose pod is gone must not leave the machine; the routes of pods that live are longer.
   ip route replace blackhole "$POD_CIDR"
-  # Nor to a Service that is gone; a route that refuses would refuse before kube-proxy's rules see the connection.
-  ip route replace "$SERVICE_CIDR" dev lo src "$NODE_ADDRESS"
+  # Nor to a Service that is gone. kube-proxy's rules come after the route is looked up, so it must be one that goes on.
+  ip route replace "$SERVICE_CIDR" dev "$BRIDGE" src "$NODE_ADDRESS"
 }
 
 # These folders are the machine's own: the node gets empty ones in their place.

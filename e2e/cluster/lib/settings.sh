@@ -19,8 +19,9 @@ NET="${TURQUOISE_CLUSTER_NET:-10.97}"
 POD_CIDR="$NET.0.0/24"
 SERVICE_CIDR="$NET.128.0/20"
 DNS_ADDRESS="$NET.128.10"
-# On the loopback interface, so that pods reach the API server and nobody outside the machine does.
+# On a bridge without ports, so that pods reach the API server and nobody outside the machine does.
 NODE_ADDRESS="$NET.255.1"
+BRIDGE=turquoise0
 NODE=node1
 # Where containerd puts pods' control groups when the kubelet names no parent.
 CGROUP=k8s.io
