@@ -32,10 +32,20 @@ is_zombie() { grep -q '^State:[[:space:]]Z' "/proc/$1/status" 2>/dev/null; }
 end() {
   local pid
   pid="$(pid_of "$1")" || { rm -f "$(note_of "$1")"; return 0; }
-  kill -CONT "$pid" 2>/dev/null || true
   kill -KILL "$pid" 2>/dev/null || true
-  while pid_of "$1" >/dev/null && ! is_zombie "$pid"; do sleep 0.02; done
+  wake_parents
+  await 30 "$1 (process $pid) ends" is_gone "$pid"
   rm -f "$(note_of "$1")"
+}
+
+is_gone() { [ ! -e "/proc/$1" ] || is_zombie "$1"; }
+
+# An nsenter stops itself when what it runs is stopped, and then does not see it end: the node's namespaces would wait for it.
+wake_parents() {
+  local file
+  for file in "$STATE"/run/*.nsenter; do
+    [ -e "$file" ] && kill -CONT "$(pid_of "$(basename "$file")")" 2>/dev/null || true
+  done
 }
 
 # Runs `on_host NAME COMMAND...` beside us, and notes it.
@@ -54,6 +64,7 @@ in_node() {
   setsid -- nsenter --target "$node" --pid --mount -- "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
   first=$!
   await 10 "$name starts" child_of "$first"
+  note "$name.nsenter" "$first"
   note "$name" "$(child_of "$first")"
 }
 
