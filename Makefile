@@ -1,8 +1,8 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench soak cluster cluster-down differences images clean
+.PHONY: help demo test build bench bench-kustomize bench-scale soak cluster cluster-down differences images clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## A release, a rollback and a rejection in an embedded cluster, under traffic
 	@scripts/tools build
@@ -22,6 +22,16 @@ bench: ## Commit to live, and the daemon's memory, over 20 releases in the embed
 	@scripts/tools build
 	cargo build --release --package turquoise --package turquoise-bench --bins
 	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-releases --turquoise $$built/turquoise $(ARGS)
+
+bench-scale: ## 1, 100, 500 and 1,000 apps in 20 repositories: first look, at rest, all changed at once
+	@scripts/tools build
+	cargo build --release --package turquoise --package turquoise-bench --bins
+	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-scale --turquoise $$built/turquoise $(ARGS)
+
+bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio, growth, memory
+	@scripts/tools test
+	cargo build --release --package turquoise --package turquoise-bench-kustomize --bins
+	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-kustomize --turquoise $$built/turquoise $(ARGS)
 
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test

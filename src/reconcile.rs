@@ -8,20 +8,25 @@
 //! [IO]   perform  each action under its guards; the first that fails ends the pass
 //! ```
 
+mod asks;
+mod compare;
+mod error;
+mod names;
+
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::checks::{Ask, Runner};
+use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
 use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
 use crate::core::desired::{Desired, Role};
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Drift, Observed, Serving, WatchState};
+use crate::core::observed::{Observed, Serving, WatchState};
 use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
@@ -29,6 +34,8 @@ use crate::core::shape::Shape;
 use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
+
+pub use error::PassError;
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
@@ -42,7 +49,7 @@ pub struct Reconciler {
     /// The app.
     pub app: Arc<App>,
     /// Its repository; git is blocking, so it is used on a thread of its own.
-    pub repo: Arc<Mutex<Repo>>,
+    pub repo: Arc<Repo>,
     /// The cluster.
     pub cluster: Cluster,
     /// Its checks.
@@ -59,20 +66,6 @@ pub struct Reconciler {
     pub dry_run: bool,
     /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
     pub known_verdict: Option<VerdictStatus>,
-}
-
-/// Why a pass ended early. Waiting is not an error.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// Git.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The cluster.
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    /// The thread that asked git is gone.
-    #[error("failed to ask git: {0}")]
-    Thread(#[from] tokio::task::JoinError),
 }
 
 /// What a pass found last.
@@ -155,13 +148,10 @@ impl Reconciler {
     pub async fn pass(&self, mut did: impl FnMut(Did)) -> Result<Found, PassError> {
         let policy = match &self.app.policy {
             Ok(policy) => policy.clone(),
-            Err(blocked) => {
-                let head = self.head().await?;
-                return Ok(Found { head, at: (self.clock)(), view: Err(blocked.clone()) });
-            }
+            Err(blocked) => return self.nothing_but(blocked.clone()).await,
         };
         if let Some(blocked) = self.grants.refuse(&policy, &self.namespace) {
-            return Ok(Found { head: self.head().await?, at: (self.clock)(), view: Err(blocked) });
+            return self.nothing_but(blocked).await;
         }
         let mut rounds = 0;
         loop {
@@ -190,6 +180,15 @@ impl Reconciler {
         }
     }
 
+    /// What blocks the app before the cluster is looked at.
+    async fn nothing_but(&self, blocked: Blocked) -> Result<Found, PassError> {
+        let head = self.head().await?;
+        let commit = head.clone();
+        // Notes what of HEAD it was about: other apps' commits are no reason to say it again.
+        drop(self.git(move |repo, app| repo.survey(app, &commit)).await?);
+        Ok(Found { head, at: (self.clock)(), view: Err(blocked) })
+    }
+
     /// When the newest verdict was committed.
     async fn verdict_at(&self, desired: &Desired) -> Result<Option<Timestamp>, PassError> {
         let Some(newest) = desired.verdicts.entries().last().cloned() else { return Ok(None) };
@@ -209,19 +208,17 @@ impl Reconciler {
         let same = self.git(|repo, app| {
             let head = repo.head()?;
             let apps = repo.apps(&head)?;
-            Ok(apps.iter().any(|now| now == app).then_some(head))
+            Ok(apps.iter().any(|now| **now == *app).then_some(head))
         });
         same.await?.ok_or_else(head_moved)
     }
 
     async fn git<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Repo, &App) -> Result<T, SourceError> + Send + 'static,
+        work: impl FnOnce(&Repo, &App) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, PassError> {
         let (repo, app) = (Arc::clone(&self.repo), Arc::clone(&self.app));
-        let result =
-            tokio::task::spawn_blocking(move || work(&mut repo.lock().unwrap_or_else(PoisonError::into_inner), &app));
-        Ok(result.await??)
+        Ok(tokio::task::spawn_blocking(move || work(&repo, &app)).await??)
     }
 
     async fn look(&self, head: &CommitId, at: Timestamp, policy: &Policy) -> Result<Result<View, Blocked>, PassError> {
@@ -232,8 +229,11 @@ impl Reconciler {
         };
         let live = self.objects(head, Part::Live).await?;
         let subject = self.subject(&shape, &live);
+        // Before the cluster is looked at: what made a check fail is seen by this look, or was mended since and is seen
+        // by the Services' versions.
+        let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
-        observed.checks = self.checks.states(&self.app.name);
+        observed.checks = checks;
         let carried = observed
             .colours
             .iter()
@@ -248,8 +248,9 @@ impl Reconciler {
         };
         observed.drift = self.drift(&subject, &desired, &observed).await?;
         observed.stands_as_head = self.stands_as_head(&subject, &desired, &observed).await?;
-        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's.
-        if self.head().await? != *head {
+        // The cluster was looked at under this HEAD; with an older one a flip of our own would look like a person's. What
+        // others committed meanwhile, and what does not concern this app, changes nothing of what was read.
+        if self.git(Repo::still).await?.is_none() {
             return Err(head_moved());
         }
         if let Some(named) = desired.lock.cluster.as_ref().filter(|named| Some(*named) != self.cluster_name.as_ref()) {
@@ -257,37 +258,6 @@ impl Reconciler {
         }
         let plan = plan(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, verdict_at: None, subject }))
-    }
-
-    /// Fields of the serving colour's objects that differ from its pin. Asked only where nothing else is to be mended first.
-    async fn drift(&self, subject: &Subject, desired: &Desired, observed: &Observed) -> Result<Vec<Drift>, PassError> {
-        let Serving::Colour(serving) = observed.serving() else { return Ok(Vec::new()) };
-        let Some(pin) = desired.lock.pins[serving].as_ref() else { return Ok(Vec::new()) };
-        let present = &observed.colours[serving].present;
-        let faces = observed.faces.iter().filter(|(key, _)| present.contains(*key));
-        let faces = faces.map(|(key, face)| (key.clone(), face.clone())).collect();
-        let known = self.cluster.known_drift(subject, &pin.revision, &faces);
-        if known.stale.is_empty() || !desired.renders.contains_key(&pin.revision) {
-            return Ok(known.drift);
-        }
-        let objects = self.objects(&pin.revision, Part::Colour(serving)).await?;
-        self.cluster.find_drift(subject, &pin.revision, &faces, &objects).await;
-        Ok(self.cluster.known_drift(subject, &pin.revision, &faces).drift)
-    }
-
-    /// Whether what serves is what HEAD renders, where no lock and no record tells what it was released with (rule 12).
-    async fn stands_as_head(
-        &self,
-        subject: &Subject,
-        desired: &Desired,
-        observed: &Observed,
-    ) -> Result<bool, PassError> {
-        let Serving::Colour(serving) = observed.serving() else { return Ok(false) };
-        if !desired.lock_is_lost || desired.own_lock.is_some() || observed.colours[serving].record.is_some() {
-            return Ok(false);
-        }
-        let objects = self.objects(&desired.head, Part::Colour(serving)).await?;
-        Ok(self.cluster.stands_as(subject, &objects).await?)
     }
 
     fn subject(&self, shape: &Shape, live: &[Value]) -> Subject {
@@ -340,12 +310,9 @@ impl Reconciler {
         if let Action::Check { keys } = action {
             for key in keys {
                 let Some(check) = policy.checks.iter().find(|check| check.name == key.check) else { continue };
-                let ask = Ask {
-                    namespace: self.app_namespace().to_owned(),
-                    service: key.service.clone(),
-                    http: check.http.clone(),
-                };
-                self.checks.start(&self.app.name, key, ask);
+                if let Some(ask) = self.ask(check, key, view).await? {
+                    self.checks.start(&self.app.name, key, ask);
+                }
             }
             return Ok(());
         }
@@ -437,28 +404,4 @@ impl Reconciler {
 
 fn head_moved() -> PassError {
     ClusterError::Conflict("HEAD".into()).into()
-}
-
-impl PassError {
-    /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
-    }
-
-    /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Blocked> {
-        match self {
-            Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
-            Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Thread(_) => None,
-        }
-    }
-
-    /// The error in one line.
-    #[must_use]
-    pub fn words(&self) -> OneLine {
-        OneLine::new(&self.to_string())
-    }
 }

@@ -1,9 +1,14 @@
-//! Checks of a candidate: they run beside the daemon's looks, and their results are facts of the next look.
+//! Checks of a candidate, HTTP requests and webhooks: they run beside the daemon's looks, and their results are facts of the next look.
 //!
 //! A pass lives in this process only and is bound to revision, pods and policy by its [`CheckKey`]; after a restart the
 //! checks simply run again.
 
-mod target;
+mod http;
+mod request;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,24 +19,66 @@ use tokio::task::AbortHandle;
 
 use crate::core::ids::AppName;
 use crate::core::observed::{CheckKey, CheckOutcome, CheckState};
-use crate::core::policy::HttpCheck;
+use crate::core::policy::{HttpCheck, WebhookCheck};
 use crate::core::text::OneLine;
 
-pub use target::Asker;
+pub use request::{Asker, Place};
+pub use secrets::Secrets;
+pub use webhook::{Images, Release, Words};
+
+use request::NoAnswer;
 
 /// The pause between two rounds of a check that goes on until the watch ends: a failure is seen within a second or two
 /// and the live Service hardly notices the requests.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where a check's requests go.
+/// The pause after a check that could not be asked: what hinders it is mended by others.
+const HINDERED_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is asked, of whom, with which Secrets.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// The namespace of the Service.
-    pub namespace: String,
-    /// The Service.
-    pub service: String,
-    /// What is asked of it.
-    pub http: HttpCheck,
+    /// What.
+    pub what: What,
+    /// The Secrets that the operator granted to the app's repository.
+    pub secrets: Secrets,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// A request and its expected answer.
+    Http {
+        /// The check.
+        http: HttpCheck,
+        /// Who is asked.
+        place: Place,
+    },
+    /// Somebody else's decision.
+    Webhook {
+        /// The check.
+        webhook: WebhookCheck,
+        /// What is decided about.
+        release: Box<Release>,
+    },
+}
+
+/// Why a check has not passed.
+#[derive(Debug)]
+enum NotPassed {
+    /// It failed, in the target's words.
+    Failed(OneLine),
+    /// It could not be asked.
+    Hindered(OneLine),
+}
+
+impl From<NoAnswer> for NotPassed {
+    fn from(no_answer: NoAnswer) -> Self {
+        match no_answer {
+            NoAnswer::Refused(words) | NoAnswer::Failed(words) => Self::Failed(words),
+            NoAnswer::Hindered(words) => Self::Hindered(words),
+        }
+    }
 }
 
 /// Runs checks in the background.
@@ -60,9 +107,13 @@ impl Runner {
     pub fn start(&self, app: &AppName, key: &CheckKey, ask: Ask) {
         let slot = (app.clone(), key.clone());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = running.remove(&slot) {
-            old.task.abort();
-        }
+        running.retain(|(owner, old), run| {
+            let replaced = owner == app && old.asks_the_same(key);
+            if replaced {
+                run.task.abort();
+            }
+            !replaced
+        });
         let this = self.clone();
         let task = tokio::spawn({
             let slot = slot.clone();
@@ -98,9 +149,17 @@ impl Runner {
         loop {
             let outcome = match self.round(&ask).await {
                 Ok(()) => CheckOutcome::Passed { at: (self.clock)() },
-                Err(reason) => CheckOutcome::Failed { reason },
+                Err(NotPassed::Failed(reason)) => CheckOutcome::Failed { reason },
+                Err(NotPassed::Hindered(words)) => CheckOutcome::Hindered { words },
             };
-            let failed = matches!(outcome, CheckOutcome::Failed { .. });
+            let pause = match &outcome {
+                CheckOutcome::Failed { .. } => None,
+                CheckOutcome::Hindered { words } => {
+                    tracing::debug!(app = %slot.0, check = slot.1.check, "hindered: {words}");
+                    Some(HINDERED_PAUSE)
+                }
+                CheckOutcome::Passed { .. } | CheckOutcome::Running => slot.1.repeat.then_some(REPEAT_INTERVAL),
+            };
             let changed = {
                 let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(run) = running.get_mut(&slot) else { return };
@@ -111,21 +170,17 @@ impl Runner {
             if changed {
                 (self.done)(&slot.0);
             }
-            if failed || !slot.1.repeat {
-                return;
-            }
-            tokio::time::sleep(REPEAT_INTERVAL).await;
+            let Some(pause) = pause else { return };
+            tokio::time::sleep(pause).await;
         }
     }
 
-    /// As many passes in a row as the policy asks; the first failure ends the round.
-    async fn round(&self, ask: &Ask) -> Result<(), OneLine> {
-        for round in 0..ask.http.times {
-            if round > 0 {
-                tokio::time::sleep(ask.http.interval).await;
+    async fn round(&self, ask: &Ask) -> Result<(), NotPassed> {
+        match &ask.what {
+            What::Http { http, place } => http::round(&self.asker, http, place, &ask.secrets).await,
+            What::Webhook { webhook, release } => {
+                webhook::decided(&self.asker, webhook, release, &ask.secrets, self.clock).await
             }
-            self.asker.ask(ask).await?;
         }
-        Ok(())
     }
 }

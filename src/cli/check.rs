@@ -8,6 +8,7 @@ use turquoise_kustomize::{Build, Folder, edit};
 
 use super::render::work_tree;
 use super::{NO, USAGE};
+use crate::config;
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Declared;
 use crate::core::policy::{self, POLICY_FILE, Policy};
@@ -23,9 +24,15 @@ pub(super) struct CheckArgs {
     /// The repository's folder, or a folder in it
     #[arg(default_value = ".")]
     repo: PathBuf,
+    /// Check a configuration file in place of a repository
+    #[arg(long, value_name = "FILE", conflicts_with = "repo")]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
+    if let Some(file) = &args.config {
+        return check_config(file);
+    }
     let root = match args.repo.canonicalize() {
         Ok(root) => root,
         Err(error) => {
@@ -67,6 +74,20 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::from(NO) }
 }
 
+/// Names every problem of a configuration file. Repositories and servers are not asked.
+fn check_config(file: &Path) -> ExitCode {
+    match config::read(file) {
+        Ok(read) => {
+            println!("{}: good, {} repositories", file.display(), read.repos.len());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("{problem}"));
+            ExitCode::from(NO)
+        }
+    }
+}
+
 /// Every folder that holds a turquoise.yaml, without following links.
 fn find_apps(root: &Path) -> Vec<PathBuf> {
     let (mut apps, mut open, mut seen) = (Vec::new(), vec![root.to_path_buf()], 0);
@@ -102,7 +123,7 @@ fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
         Ok(output) => output
             .objects
             .into_iter()
-            .map(|object| Manifest { value: object.value, file: object.origin.path, line: object.origin.line })
+            .map(|object| Manifest { value: object.to_json(), file: object.origin.path, line: object.origin.line })
             .collect(),
         Err(errors) => {
             problems.extend(errors.0.iter().map(|error| OneLine::new(&error.to_string())));

@@ -34,7 +34,7 @@ pub(super) fn run(args: &HistoryArgs) -> ExitCode {
 }
 
 fn print(args: &HistoryArgs) -> Result<bool, SourceError> {
-    let mut repo = Repo::open_to_read(&args.repo, &args.branch)?;
+    let repo = Repo::open_to_read(&args.repo, &args.branch)?;
     let head = repo.head()?;
     let apps = repo.apps(&head)?;
     let Some(app) = apps.iter().find(|app| app.name.as_str() == args.app) else { return Ok(false) };

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::core::grants::Grants;
+use crate::config::{self, RepoSettings, Settings};
+use crate::core::grants::{Grants, SecretSource};
+use crate::core::text::OneLine;
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -46,8 +48,11 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The watched repository: a path to a bare repository
-    #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH")]
-    repo: String,
+    #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH", required_unless_present = "config")]
+    repo: Option<String>,
+    /// A file that names many repositories and what is granted to each, in place of the flags for one
+    #[arg(long, env = "TURQUOISE_CONFIG", value_name = "FILE", conflicts_with_all = ["repo", "namespaces", "hosts"])]
+    config: Option<PathBuf>,
     /// The watched branch
     #[arg(long, env = "TURQUOISE_BRANCH", default_value = "main")]
     branch: String,
@@ -74,9 +79,19 @@ struct RunArgs {
         value_delimiter = ','
     )]
     namespaces: Vec<String>,
-    /// A host that turquoise.yaml may send messages to, `HOST` or `HOST:PORT`; may be repeated
+    /// A host that turquoise.yaml may ask and send messages to, `HOST` or `HOST:PORT`; may be repeated
     #[arg(long = "allow-host", env = "TURQUOISE_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
+    /// A Secret that turquoise.yaml may name for headers and signatures, and where it is: `file:PATH` or `env:VARIABLE`;
+    /// may be repeated
+    #[arg(
+        long = "allow-secret",
+        env = "TURQUOISE_ALLOW_SECRET",
+        value_name = "NAME=PLACE",
+        value_delimiter = ',',
+        value_parser = secret
+    )]
+    secrets: Vec<(String, SecretSource)>,
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
@@ -111,16 +126,12 @@ pub fn main() -> ExitCode {
 
 fn run(args: RunArgs) -> ExitCode {
     log_to_stderr();
-    let settings = daemon::Settings {
-        repo: args.repo,
-        branch: args.branch,
-        kubeconfig: args.kubeconfig,
-        context: args.context,
-        poll: args.poll,
-        listen: Some(args.listen),
-        dry_run: args.dry_run,
-        grants: Grants { namespaces: args.namespaces.into_iter().collect(), hosts: args.hosts.into_iter().collect() },
-        cluster: args.cluster,
+    let settings = match settings(args) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+            return ExitCode::from(USAGE);
+        }
     };
     in_one_thread(async {
         match daemon::run(settings, signals::stop(), None).await {
@@ -128,6 +139,30 @@ fn run(args: RunArgs) -> ExitCode {
             Err(error) => fail(USAGE, &error),
         }
     })
+}
+
+/// The settings that flags, or a configuration file, say.
+fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
+    let grants = Grants {
+        namespaces: args.namespaces.into_iter().collect(),
+        hosts: args.hosts.into_iter().collect(),
+        secrets: args.secrets.into_iter().collect(),
+    };
+    let repos = args.repo.map(|repo| RepoSettings::new(&repo, &args.branch, args.poll, grants));
+    let settings = Settings {
+        repos: repos.into_iter().collect(),
+        kubeconfig: args.kubeconfig,
+        context: args.context,
+        listen: Some(args.listen),
+        dry_run: args.dry_run,
+        cluster: args.cluster,
+        concurrency: config::CONCURRENCY_DEFAULT,
+        file: args.config.clone(),
+    };
+    match &args.config {
+        Some(file) => Ok(settings.with(config::read(file)?)),
+        None => Ok(settings),
+    }
 }
 
 /// Two threads do: pods, their clients and the API server of an embedded cluster mostly wait for each other.
@@ -170,6 +205,14 @@ fn log_to_stderr() {
 /// `15s`, `500ms`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     crate::core::policy::parse_duration(text)
+}
+
+/// `NAME=file:PATH`.
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
+    match text.split_once('=') {
+        Some((name, place)) if !name.is_empty() => Ok((name.to_owned(), place.parse()?)),
+        Some(_) | None => Err("write `NAME=file:PATH` or `NAME=env:VARIABLE`".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) const DEPLOYED_AT: &str = "turquoise.dev/deployed-at";
 pub(super) const ATTEMPT: &str = "turquoise.dev/attempt";
 /// On workloads: when that attempt started, RFC 3339.
 pub(super) const STARTED_AT: &str = "turquoise.dev/started-at";
+/// On workloads: since when ready pods are missing from a preview's EndpointSlices, RFC 3339; empty where they are not.
+pub(super) const ENDPOINTS_SINCE: &str = "turquoise.dev/endpoints-since";
 /// On workloads: the digest of the pod template that was about to take traffic, or `none`.
 pub(super) const IN_USE: &str = "turquoise.dev/in-use";
 /// On workloads: revisions whose `superseded` no commit has carried yet, separated by spaces.

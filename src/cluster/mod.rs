@@ -6,6 +6,7 @@
 mod adopt;
 mod annotations;
 mod apply;
+mod behind;
 mod drift;
 mod kinds;
 mod pods;
@@ -31,7 +32,8 @@ use crate::core::desired::OverlayObject;
 use crate::core::ids::{AppName, ObjectKey};
 use crate::core::text::OneLine;
 
-pub use watch::watch_namespace;
+pub use behind::Remains;
+pub use watch::{Touched, watch_namespace};
 
 /// The field manager of every write.
 const MANAGER: &str = "turquoise";
@@ -46,6 +48,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(295);
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    server: (String, u16),
     kinds: Arc<kinds::Kinds>,
     answers: Arc<drift::Answers>,
 }
@@ -165,14 +168,23 @@ impl Cluster {
         config.default_retry = false;
         config.proxy_url = None;
         let namespace = config.default_namespace.clone();
+        let (host, port) = (config.cluster_url.host().unwrap_or_default(), config.cluster_url.port_u16());
+        let https = config.cluster_url.scheme_str() == Some("https");
+        let server = (host.trim_matches(['[', ']']).to_owned(), port.unwrap_or(if https { 443 } else { 80 }));
         let client = Client::try_from(config).map_err(|error| config_error(&error))?;
-        Ok((Self { client, kinds: Arc::default(), answers: Arc::default() }, namespace))
+        Ok((Self { client, server, kinds: Arc::default(), answers: Arc::default() }, namespace))
     }
 
     /// The client, for requests through the API server's service proxy.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The API server's host and port: no check may ask it.
+    #[must_use]
+    pub fn server(&self) -> (String, u16) {
+        self.server.clone()
     }
 
     /// Whether the API server answers.

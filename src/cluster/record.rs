@@ -19,6 +19,7 @@ pub(super) fn to_annotations(record: &Record, inventory: &BTreeSet<ObjectKey>) -
         (name::DEPLOYED_AT, record.deployed_at.to_string()),
         (name::ATTEMPT, record.attempt.clone()),
         (name::STARTED_AT, record.started_at.to_string()),
+        (name::ENDPOINTS_SINCE, endpoints_word(record.endpoints_since)),
         (name::SUPERSEDED, superseded.join(" ")),
         (name::INVENTORY, inventory.join(" ")),
     ]
@@ -35,6 +36,7 @@ pub(super) fn from_annotations(annotations: &Annotations, in_use: bool) -> Optio
         deployed_at: CommitId::new(text(name::DEPLOYED_AT)?),
         attempt: text(name::ATTEMPT)?.to_owned(),
         started_at: text(name::STARTED_AT)?.parse().ok()?,
+        endpoints_since: text(name::ENDPOINTS_SINCE).and_then(|since| since.parse().ok()),
         in_use,
         superseded: text(name::SUPERSEDED)?.split_whitespace().map(CommitId::new).collect(),
     })
@@ -55,6 +57,7 @@ pub(super) fn agreed(records: impl IntoIterator<Item = Option<Record>>) -> Optio
             agreed.attempt = String::new();
         }
         agreed.started_at = agreed.started_at.max(record.started_at);
+        agreed.endpoints_since = agreed.endpoints_since.zip(record.endpoints_since).map(|(a, b)| a.max(b));
         agreed.in_use &= record.in_use;
         agreed.superseded.extend(record.superseded);
     }
@@ -64,6 +67,11 @@ pub(super) fn agreed(records: impl IntoIterator<Item = Option<Record>>) -> Optio
 /// Every revision that records speak of.
 pub(super) fn revisions(records: impl IntoIterator<Item = Record>) -> BTreeSet<CommitId> {
     records.into_iter().flat_map(|record| record.superseded.into_iter().chain([record.revision])).collect()
+}
+
+/// The annotation's text: written also where there is nothing to say, so that what stood there before goes.
+pub(super) fn endpoints_word(since: Option<Timestamp>) -> String {
+    since.map(|since| since.to_string()).unwrap_or_default()
 }
 
 fn inventory_word(key: &ObjectKey) -> String {
@@ -137,6 +145,7 @@ mod tests {
             deployed_at: CommitId::new("head"),
             attempt: "a#0".into(),
             started_at: Timestamp::UNIX_EPOCH,
+            endpoints_since: Some(Timestamp::UNIX_EPOCH),
             in_use: true,
             superseded: [CommitId::new("x"), CommitId::new("y")].into(),
         }
@@ -163,9 +172,9 @@ mod tests {
         assert_eq!(agreed([Some(record("r")), Some(record("s"))]), None);
         assert_eq!(agreed([Some(record("r")), None]), None);
         assert_eq!(agreed([]), None);
-        let other = Record { attempt: "b".into(), in_use: false, ..record("r") };
+        let other = Record { attempt: "b".into(), in_use: false, endpoints_since: None, ..record("r") };
         let merged = agreed([Some(record("r")), Some(other)]).expect("one revision");
-        assert!(!merged.in_use && merged.attempt.is_empty());
+        assert!(!merged.in_use && merged.attempt.is_empty() && merged.endpoints_since.is_none());
     }
 
     #[test]

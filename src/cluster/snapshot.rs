@@ -310,19 +310,17 @@ fn workload_state(deployment: &Deployment, pods: &[Pod]) -> WorkloadState {
     let replicas = count(deployment.spec.as_ref().and_then(|spec| spec.replicas));
     let status = deployment.status.clone().unwrap_or_default();
     let selector = match_labels(deployment);
+    let current = status.observed_generation == meta.generation;
+    let own = pods.iter().filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod));
     let all = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
     WorkloadState {
         key: labelled_as(meta, TYPED[0]).key,
         resource_version: meta.resource_version.clone().unwrap_or_default(),
         replicas,
         applied_replicas: meta.annotations.as_ref().and_then(|all| all.get(name::REPLICAS)?.parse().ok()),
-        rolled_out: status.observed_generation == meta.generation
-            && all.iter().all(|&number| count(number) == replicas),
+        rolled_out: current && all.iter().all(|&number| count(number) == replicas),
         ready: count(status.ready_replicas),
-        pods: pods
-            .iter()
-            .filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod))
-            .map(pods::state)
-            .collect(),
+        pods: pods::states(own, current),
+        trouble: pods::refused(deployment).filter(|_| current),
     }
 }

@@ -1,40 +1,108 @@
-//! Watches as triggers: they only say "look again" (DESIGN 6).
+//! Watches as triggers: they only say "look again", and whose objects it is about (DESIGN 6).
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::Cluster;
+use super::{Cluster, annotations};
 
-/// Something of a namespace's workloads, pods, Services or endpoints changed, or a watch broke and was opened again.
+/// What a watch saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// An object that is labelled as an app's.
+    App(String),
+    /// A workload or a Service of this name, one of its pods, or its endpoints.
+    Named(String),
+    /// A watch was opened, or broke: anything may have changed before.
+    Anything,
+}
+
+/// Something of a namespace's workloads, pods, Services, endpoints or the apps' ConfigMaps changed, or a watch broke and was opened again.
 /// The stream does not end; breaks are mended with a back-off.
-pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item = ()> + Send + use<> {
+pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item = Touched> + Send + use<> {
     let (client, name) = (cluster.client().clone(), namespace);
-    let streams: [stream::BoxStream<'static, ()>; 4] = [
-        touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name)),
-        touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client, name)),
+    let all = watcher::Config::default();
+    let streams: [stream::BoxStream<'static, Touched>; 5] = [
+        touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client.clone(), name), &all),
+        // A namespace holds many that are nobody's here, and some that change every few seconds.
+        touched(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, name), &all.clone().labels(annotations::APP)),
     ];
     stream::select_all(streams)
 }
 
-/// Metadata is enough to know that something changed, and keeps the daemon small.
-fn touched<K>(api: Api<K>) -> stream::BoxStream<'static, ()>
+/// Metadata is enough to know whose it is, and keeps the daemon small.
+fn touched<K>(api: Api<K>, which: &watcher::Config) -> stream::BoxStream<'static, Touched>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
     K::DynamicType: Default + Clone,
 {
-    watcher(api, watcher::Config::default())
+    watcher(api, which.clone())
         .default_backoff()
         .filter_map(async |event| match event {
-            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone) => Some(()),
+            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some(whose(object.meta())),
             // The first list is one trigger, at its end.
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
+            Ok(watcher::Event::InitDone) => Some(Touched::Anything),
             Err(_broken) => None,
         })
         .boxed()
+}
+
+/// Whose an object is: by its label, its Service's name, or its owner's.
+fn whose(meta: &ObjectMeta) -> Touched {
+    let label = |key: &str| meta.labels.as_ref()?.get(key).cloned();
+    if let Some(app) = label(annotations::APP) {
+        return Touched::App(app);
+    }
+    if let Some(service) = label("kubernetes.io/service-name") {
+        return Touched::Named(service);
+    }
+    let owner = meta.owner_references.as_ref().and_then(|owners| owners.first());
+    let name = match owner {
+        // A Deployment's pods belong to a ReplicaSet, a CronJob's to a Job: both are named after it, with one part more.
+        Some(owner) if owner.kind == "ReplicaSet" || owner.kind == "Job" => {
+            owner.name.rsplit_once('-').map_or(owner.name.as_str(), |(workload, _)| workload).to_owned()
+        }
+        Some(owner) => owner.name.clone(),
+        None => meta.name.clone().unwrap_or_default(),
+    };
+    Touched::Named(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_tells_whose_it_is() {
+        for (meta, expect) in [
+            (json!({"name": "x", "labels": {"turquoise.dev/app": "shop"}}), Touched::App("shop".into())),
+            (
+                json!({"name": "shop-abc", "labels": {"kubernetes.io/service-name": "shop"}}),
+                Touched::Named("shop".into()),
+            ),
+            (
+                json!({"name": "web-blue-5d9-x", "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-blue-5d9", "uid": "1"}]}),
+                Touched::Named("web-blue".into()),
+            ),
+            (
+                json!({"name": "db-0", "ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "1"}]}),
+                Touched::Named("db".into()),
+            ),
+            (json!({"name": "shop"}), Touched::Named("shop".into())),
+        ] {
+            let meta: ObjectMeta = serde_json::from_value(meta).expect("metadata");
+            assert_eq!(whose(&meta), expect);
+        }
+    }
 }

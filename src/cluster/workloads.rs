@@ -79,8 +79,7 @@ impl Cluster {
             let size = scale.sizes.iter().find(|size| size.workload == *key);
             let mut patch = json!({"metadata": {"resourceVersion": version}});
             if let Some((attempt, started_at)) = &scale.attempt {
-                patch["metadata"]["annotations"] =
-                    json!({name::ATTEMPT: attempt, name::STARTED_AT: started_at.to_string()});
+                patch["metadata"]["annotations"] = json!({name::ATTEMPT: attempt, name::STARTED_AT: started_at.to_string(), name::ENDPOINTS_SINCE: ""});
             } else if size.is_none() {
                 continue;
             }
@@ -99,7 +98,11 @@ impl Cluster {
     pub async fn stamp(&self, subject: &Subject, stamp: &Stamp) -> Result<(), ClusterError> {
         self.hold(subject, stamp.colour, &stamp.guard).await?;
         for (key, version) in &stamp.guard.workloads {
-            let annotations = json!({name::ATTEMPT: stamp.attempt, name::STARTED_AT: stamp.started_at.to_string()});
+            let annotations = json!({
+                name::ATTEMPT: stamp.attempt,
+                name::STARTED_AT: stamp.started_at.to_string(),
+                name::ENDPOINTS_SINCE: record::endpoints_word(stamp.endpoints_since),
+            });
             let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
             self.patch_workload(subject, key, &patch).await?;
         }

@@ -21,7 +21,7 @@ pub enum Action {
     Deploy(Deploy),
     /// Scales the workloads of a colour that is up or down, and starts its deadline anew.
     Scale(Scale),
-    /// Starts a colour's deadline for a new attempt.
+    /// Starts a colour's deadline for a new attempt, or for its EndpointSlices.
     Stamp(Stamp),
     /// Marks the workloads of a colour that is about to take traffic, so that a stale write to it conflicts.
     MarkInUse {
@@ -172,6 +172,8 @@ pub struct Stamp {
     pub attempt: String,
     /// When it starts.
     pub started_at: Timestamp,
+    /// Since when a preview's EndpointSlices are waited for.
+    pub endpoints_since: Option<Timestamp>,
     /// What must still be so.
     pub guard: ColourGuard,
 }

@@ -48,6 +48,11 @@ text_id! {
     AppName
 }
 
+text_id! {
+    /// A watched repository's name: what the operator calls it.
+    RepoName
+}
+
 impl CommitId {
     /// The first seven digits, as people quote commits.
     #[must_use]

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::colour::{ByColour, Colour};
-use super::ids::{CommitId, Digest, ObjectKey};
+use super::ids::{AppName, CommitId, Digest, ObjectKey};
 use super::text::OneLine;
+use super::trouble::TroubleReason;
 
 /// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
 #[derive(Debug, Clone)]
@@ -132,6 +133,9 @@ pub struct Record {
     pub attempt: String,
     /// When that attempt started.
     pub started_at: Timestamp,
+    /// Since when its pods are ready and the EndpointSlices of a preview do not hold them; `None` where they do, or where
+    /// nobody had to wait for them.
+    pub endpoints_since: Option<Timestamp>,
     /// Whether it was about to take traffic with exactly this content and nobody changed it since.
     pub in_use: bool,
     /// Revisions whose `superseded` no commit has carried yet.
@@ -155,6 +159,8 @@ pub struct WorkloadState {
     pub ready: u32,
     /// Its pods that are not terminating.
     pub pods: Vec<PodState>,
+    /// Why it has fewer pods than it asks for, in the API server's words.
+    pub trouble: Option<Trouble>,
 }
 
 /// One pod of a workload.
@@ -166,21 +172,32 @@ pub struct PodState {
     pub name: String,
     /// The Ready condition.
     pub ready: bool,
+    /// Since when it is ready, by the cluster's clock.
+    pub ready_since: Option<Timestamp>,
     /// Container restarts: a restarted pod voids its passes.
     pub restarts: u32,
     /// What is wrong with it, in its own words.
     pub trouble: Option<Trouble>,
 }
 
-/// What is wrong with a pod.
+/// What is wrong with a pod or a workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// The kubelet's reason: `ImagePullBackOff`.
-    pub reason: String,
-    /// The pod's words.
+    /// Why.
+    pub reason: TroubleReason,
+    /// Its own words.
     pub words: OneLine,
-    /// Whether waiting cannot mend it.
-    pub hopeless: bool,
+    /// From when on waiting cannot mend it, by what is known now; `None`: it may mend itself.
+    #[serde(skip)]
+    pub hopeless_from: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// Whether waiting cannot mend it any more.
+    #[must_use]
+    pub fn is_hopeless(&self, at: Timestamp) -> bool {
+        self.hopeless_from.is_some_and(|from| at >= from)
+    }
 }
 
 /// What a check's result is bound to: results of another revision, other pods or another policy say nothing.
@@ -198,10 +215,31 @@ pub struct CheckKey {
     pub pods: BTreeSet<String>,
     /// The policy's digest.
     pub policy: Digest,
-    /// The Service that is asked.
-    pub service: String,
+    /// The Service that is asked, or the host.
+    pub target: String,
+    /// The Services that must be as they should be meanwhile, each with the resource version under which it was seen so:
+    /// a failure counts only if nobody wrote them since.
+    pub services: BTreeSet<String>,
     /// Whether it goes on after a pass: through the live address, until the watch is over.
     pub repeat: bool,
+}
+
+impl CheckKey {
+    /// Names what is asked: the same after a restart, another one for other pods, another policy or a retry.
+    #[must_use]
+    pub fn id(&self, app: &AppName) -> String {
+        let Self { check, colour, revision, rejections, pods, policy, target, services: _, repeat } = self;
+        let facts = serde_json::json!([app, check, colour, revision, rejections, pods, policy, target, repeat]);
+        super::digest::of_json(&facts).to_string()
+    }
+
+    /// Whether both ask the same about the same, whoever wrote the Services meanwhile.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let Self { check, colour, revision, rejections, pods, policy, target, services: _, repeat } = self;
+        (check, colour, revision, rejections) == (&other.check, &other.colour, &other.revision, &other.rejections)
+            && (pods, policy, target, repeat) == (&other.pods, &other.policy, &other.target, &other.repeat)
+    }
 }
 
 /// A check that runs or has run.
@@ -218,6 +256,12 @@ pub struct CheckState {
 pub enum CheckOutcome {
     /// Under way.
     Running,
+    /// Under way, and it cannot be asked now through no fault of the target: the API server does not answer, a granted
+    /// Secret cannot be read.
+    Hindered {
+        /// What hinders it.
+        words: OneLine,
+    },
     /// Passed as often in a row as the policy asks.
     Passed {
         /// When.
@@ -278,13 +322,13 @@ pub enum Readiness {
         ready: u32,
         /// Wanted pods.
         wanted: u32,
-        /// What is wrong with one of them.
+        /// Who is in trouble (`pod shop-5d9c`), and why.
         trouble: Option<(String, Trouble)>,
     },
     /// Waiting cannot mend it.
     Hopeless {
-        /// The pod.
-        pod: String,
+        /// Who: `pod shop-5d9c`, `Deployment shop-green`.
+        who: String,
         /// What is wrong with it.
         trouble: Trouble,
     },
@@ -299,25 +343,38 @@ impl ColourState {
         self.workloads.iter().all(|workload| workload.replicas == 0)
     }
 
-    /// Whether the colour can take traffic now.
+    /// Whether the colour can take traffic at the time of the look.
     #[must_use]
-    pub fn readiness(&self) -> Readiness {
+    pub fn readiness(&self, at: Timestamp) -> Readiness {
         if self.is_down() {
             return Readiness::Down;
         }
         if self.workloads.iter().all(|workload| workload.rolled_out) {
             return Readiness::Ready;
         }
-        let pods = || self.workloads.iter().flat_map(|workload| &workload.pods);
-        let hopeless = pods().find_map(|pod| Some((pod, pod.trouble.as_ref().filter(|trouble| trouble.hopeless)?)));
-        if let Some((pod, trouble)) = hopeless {
-            return Readiness::Hopeless { pod: pod.name.clone(), trouble: trouble.clone() };
+        if let Some((who, trouble)) = self.troubles().find(|(_, trouble)| trouble.is_hopeless(at)) {
+            return Readiness::Hopeless { who, trouble: trouble.clone() };
         }
         Readiness::NotYet {
             ready: self.workloads.iter().map(|workload| workload.ready).sum(),
             wanted: self.workloads.iter().map(|workload| workload.replicas).sum(),
-            trouble: pods().find_map(|pod| Some((pod.name.clone(), pod.trouble.clone()?))),
+            trouble: self.troubles().next().map(|(who, trouble)| (who, trouble.clone())),
         }
+    }
+
+    /// Everybody in trouble: pods first, then workloads that get no pods.
+    pub fn troubles(&self) -> impl Iterator<Item = (String, &Trouble)> {
+        let pods = self.pods().filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
+        let workloads = self.workloads.iter().filter_map(|workload| {
+            Some((format!("{} {}", workload.key.kind, workload.key.name), workload.trouble.as_ref()?))
+        });
+        pods.chain(workloads)
+    }
+
+    /// When the last of the ready pods became so, by the cluster's clock.
+    #[must_use]
+    pub fn ready_since(&self) -> Option<Timestamp> {
+        self.pods().filter(|pod| pod.ready).filter_map(|pod| pod.ready_since).max()
     }
 
     /// The ready pods of all workloads: uids.

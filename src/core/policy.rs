@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AppName, Digest};
 use super::text::OneLine;
 
+mod check;
 mod raw;
 
+pub use check::{Asks, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck};
+pub(crate) use raw::{in_our_words, is_dns_label, is_header_text};
 pub use raw::{parse, parse_duration};
 
 /// The policy's file name; the folder that holds it is the app.
@@ -82,49 +85,6 @@ pub enum Retire {
         /// Counted from the flip.
         after: Duration,
     },
-}
-
-/// One check of a candidate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Its name in messages, unique in the app.
-    pub name: String,
-    /// What is asked.
-    pub http: HttpCheck,
-}
-
-/// An HTTP request to a Service of the app, resolved without DNS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HttpCheck {
-    /// A preview Service; after the flip the live Service that it previews is asked.
-    pub service: String,
-    /// The Service's port.
-    pub port: u16,
-    /// Path and query, beginning with `/`.
-    pub path: String,
-    /// `GET` or `HEAD` or `POST`.
-    pub method: Method,
-    /// The status that passes; `None`: any 2xx.
-    pub status: Option<u16>,
-    /// How long one answer may take.
-    pub timeout: Duration,
-    /// How many passes in a row are needed.
-    pub times: u32,
-    /// The pause between two requests.
-    pub interval: Duration,
-}
-
-/// The methods that a check may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    /// Asks.
-    #[default]
-    Get,
-    /// Asks for the head only.
-    Head,
-    /// Asks with an empty body.
-    Post,
 }
 
 /// A generic webhook.

@@ -202,6 +202,13 @@ pub enum Blocked {
         /// What the server said.
         words: OneLine,
     },
+    /// No folder of the repository says what the app should be any more: nothing is touched.
+    LeftBehind {
+        /// What stays in the cluster.
+        objects: Vec<OneLine>,
+        /// The command that deletes it.
+        delete: OneLine,
+    },
 }
 
 impl Blocked {
@@ -219,6 +226,7 @@ impl Blocked {
             Self::OtherCluster { .. } => "other_cluster",
             Self::DuplicateName { .. } => "duplicate_name",
             Self::Refused { .. } => "refused",
+            Self::LeftBehind { .. } => "left_behind",
         }
     }
 
@@ -242,6 +250,7 @@ impl Blocked {
             Self::OtherCluster { .. } => "run the turquoise of that cluster, or delete `cluster` from turquoise.lock",
             Self::DuplicateName { .. } => "give each its own `metadata.name` in turquoise.yaml",
             Self::Refused { .. } => "mend what the server names; turquoise tries again",
+            Self::LeftBehind { .. } => "put its turquoise.yaml back under the same name, or delete the objects",
         }
     }
 }
@@ -279,6 +288,10 @@ impl fmt::Display for Blocked {
                 write!(f, "apps of one name: {}", names.join(", "))
             }
             Self::Refused { words } => write!(f, "refused: {words}"),
+            Self::LeftBehind { objects, delete } => {
+                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
+                write!(f, "the app is gone from git and was left as it is: {}; `{delete}` deletes it", names.join(", "))
+            }
         }
     }
 }
@@ -314,6 +327,16 @@ pub enum Alert {
         /// Which.
         objects: Vec<OneLine>,
     },
+    /// Another repository has an app of this name, which is left alone.
+    NameTaken {
+        /// Where that app is.
+        by: OneLine,
+    },
+    /// The configuration file cannot be used: the one before it stays in force.
+    Configuration {
+        /// What is wrong, with file and line.
+        problems: Vec<OneLine>,
+    },
     /// Objects of the serving colour were missing and are created again.
     Missing {
         /// Which.
@@ -337,6 +360,13 @@ impl fmt::Display for Alert {
             Self::Drift { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
                 write!(f, "changed in the cluster since it was released: {}", names.join(", "))
+            }
+            Self::NameTaken { by } => {
+                write!(f, "another app of this name is left alone, give it its own `metadata.name`: {by}")
+            }
+            Self::Configuration { problems } => {
+                let words: Vec<&str> = problems.iter().map(OneLine::as_str).collect();
+                write!(f, "the configuration file cannot be used, the one before stays in force: {}", words.join("; "))
             }
             Self::Missing { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();

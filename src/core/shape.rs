@@ -90,7 +90,7 @@ pub fn shape(parts: &Parts<'_>, policy: &Policy) -> Result<Shape, Blocked> {
         Err(_) => return Err(Blocked::Invalid { problems }),
     };
     problems.extend(lint::selectors(parts, &side));
-    problems.extend(lint::checks(policy, &side));
+    problems.extend(lint::checks(parts, policy, &side));
     if !problems.is_empty() {
         return Err(Blocked::Invalid { problems });
     }

@@ -82,7 +82,7 @@ pub struct CheckStatus {
     pub name: String,
     /// `pending`, `running`, `passed` or `failed`.
     pub state: &'static str,
-    /// Why it failed.
+    /// Why it failed, or what hinders it.
     pub reason: Option<OneLine>,
 }
 
@@ -224,6 +224,7 @@ fn candidate(
         let (state, reason) = match state.map(|state| &state.outcome) {
             None => ("pending", None),
             Some(CheckOutcome::Running) => ("running", None),
+            Some(CheckOutcome::Hindered { words }) => ("running", Some(words.clone())),
             Some(CheckOutcome::Passed { .. }) => ("passed", None),
             Some(CheckOutcome::Failed { reason }) => ("failed", Some(reason.clone())),
         };

@@ -37,6 +37,11 @@ impl Announcer {
         Self { notifier, location, grants, said: Arc::default() }
     }
 
+    /// The same for another repository.
+    pub(super) fn elsewhere(&self, location: String, grants: Arc<Grants>) -> Self {
+        Self { location, grants, ..self.clone() }
+    }
+
     pub(super) fn location(&self) -> &str {
         &self.location
     }

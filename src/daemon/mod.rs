@@ -1,62 +1,48 @@
 //! The daemon: the one `select!` and the one clock. It collects an event, [`schedule`] decides, then it performs.
 
 mod announce;
+mod behind;
 pub mod clock;
+mod inbox;
+mod passes;
+mod reload;
+mod repos;
 mod schedule;
+mod touches;
 mod triggers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::checks::{Asker, Runner};
 use crate::cluster::Cluster;
-use crate::core::grants::Grants;
-use crate::core::ids::AppName;
-use crate::core::report::Phase;
+use crate::config::{self, RepoSettings};
+use crate::core::ids::{AppName, RepoName};
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::http::{self, Board};
 use crate::notify::Notifier;
-use crate::reconcile::{Did, Found, PassError, Reconciler};
-use crate::source::{App, Repo, SourceError};
+use crate::reconcile::{Did, Found, PassError};
+use crate::source::SourceError;
 use announce::Announcer;
-use schedule::{Command, Ended, Event, Schedule};
+use behind::Left;
+use inbox::{Inbox, Trigger};
+use repos::{Discovery, Home, Watched};
+use schedule::{Command, Ended, Event, Limits, Schedule};
+use touches::Touches;
+use triggers::Folders;
 
-/// Triggers that wait for the loop: they are coalesced by the schedule, so a burst beyond that loses nothing.
-const TRIGGERS_MAX: usize = 1024;
+pub use crate::config::Settings;
+
 /// How long a pass that is under way may take after SIGTERM.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
-
-/// What `turquoise run` was asked for.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The watched repository.
-    pub repo: String,
-    /// The watched branch.
-    pub branch: String,
-    /// The kubeconfig file; `None`: the environment's, or the pod's service account.
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context.
-    pub context: Option<String>,
-    /// How often git is asked although nothing said that it changed.
-    pub poll: Duration,
-    /// Where the HTTP server listens; `None`: nowhere.
-    pub listen: Option<SocketAddr>,
-    /// Says what would be done and writes nothing.
-    pub dry_run: bool,
-    /// What the operator grants.
-    pub grants: Grants,
-    /// The cluster's name: written into each lock, and a lock that names another one is left alone.
-    pub cluster: Option<String>,
-}
 
 /// What the daemon says while it runs, to whoever embeds it.
 #[derive(Debug, Clone)]
@@ -78,7 +64,7 @@ pub fn install_crypto() {
 /// Runs until `stop` is done, then lets passes that are under way end.
 ///
 /// # Errors
-/// What keeps it from starting: the repository, the kubeconfig, the address. Later failures are retried and shown.
+/// What keeps it from starting: the one repository, the kubeconfig, the address. Later failures are retried and shown.
 pub async fn run(
     settings: Settings,
     stop: impl Future<Output = ()>,
@@ -88,19 +74,16 @@ pub async fn run(
     let mut daemon = Daemon::start(settings, updates).await?;
     tokio::pin!(stop);
     loop {
-        let due = daemon.schedule.next_due();
-        let event = tokio::select! {
+        let due = daemon.schedule.next_due(clock::now());
+        let events = tokio::select! {
             () = &mut stop => break,
-            Some(event) = daemon.triggers.recv() => Some(event),
-            Some(ended) = daemon.work.join_next() => Some(daemon.ended(ended)),
-            () = until(due) => None,
+            triggers = daemon.inbox.take() => daemon.heard(triggers),
+            Some(ended) = daemon.work.join_next_with_id() => daemon.ended(ended),
+            () = until(due) => Vec::new(),
         };
         let now = clock::now();
-        let mut commands = match event {
-            Some(event) => daemon.schedule.on(event, now),
-            None => daemon.schedule.due(now),
-        };
-        while let Ok(event) = daemon.triggers.try_recv() {
+        let mut commands = daemon.schedule.due(now);
+        for event in events {
             commands.extend(daemon.schedule.on(event, now));
         }
         for command in commands {
@@ -123,46 +106,62 @@ async fn until(due: Option<Timestamp>) {
 
 /// What a task of the loop brings back.
 enum Work {
-    Discovery(Result<Vec<App>, SourceError>),
+    Discovery(RepoName, Result<Discovery, SourceError>),
     Pass(AppName, Box<Result<Found, PassError>>),
+    Behind(RepoName, Result<BTreeMap<AppName, Left>, PassError>),
+    Configuration(Result<config::File, Vec<OneLine>>),
+}
+
+/// What a task is about: a task that is lost brings nothing back.
+#[derive(Clone)]
+enum About {
+    Repo(RepoName),
+    App(AppName),
+    Other,
 }
 
 struct Daemon {
     settings: Settings,
-    repo: Arc<Mutex<Repo>>,
+    repos: BTreeMap<RepoName, Watched>,
     cluster: Cluster,
+    /// Where apps are that name no namespace and whose repository has none granted.
     namespace: String,
     checks: Runner,
     board: Board,
     announcer: Announcer,
-    grants: Arc<Grants>,
     schedule: Schedule,
-    triggers: mpsc::Receiver<Event>,
-    trigger: mpsc::Sender<Event>,
+    inbox: Inbox,
     work: JoinSet<Work>,
-    apps: BTreeMap<AppName, Arc<App>>,
-    watched: BTreeMap<String, tokio::task::AbortHandle>,
+    tasks: HashMap<Id, (About, AbortHandle)>,
+    apps: BTreeMap<AppName, Home>,
+    /// Apps whose name another repository's app would like, and that app.
+    taken: BTreeMap<AppName, OneLine>,
+    /// Apps that were left behind, and whose they were.
+    behind: BTreeMap<AppName, RepoName>,
+    touches: Touches,
+    /// What is wrong with the configuration file.
+    configuration: Vec<OneLine>,
+    /// What it said when it was read last.
+    file: Option<config::File>,
+    namespaces: BTreeMap<String, AbortHandle>,
     background: JoinSet<()>,
-    _repo_watch: Option<notify::RecommendedWatcher>,
+    folders: Folders,
     updates: Option<mpsc::UnboundedSender<Update>>,
 }
 
 impl Daemon {
     async fn start(settings: Settings, updates: Option<mpsc::UnboundedSender<Update>>) -> anyhow::Result<Self> {
-        let repo = Repo::open(&settings.repo, &settings.branch)?.for_cluster(settings.cluster.clone());
-        let grants = Arc::new(settings.grants.clone());
         let (cluster, namespace) =
             Cluster::connect(settings.kubeconfig.as_deref(), settings.context.as_deref()).await?;
-        let (trigger, triggers) = mpsc::channel(TRIGGERS_MAX);
-        let asker =
-            Asker::new(cluster.client().clone(), triggers::in_cluster()).context("failed to make an HTTP client")?;
+        let inbox = Inbox::default();
+        let asker = Asker::new(cluster.client().clone(), cluster.server(), triggers::in_cluster());
         let checks = Runner::new(asker, clock::now, {
-            let trigger = trigger.clone();
-            move |app: &AppName| triggers::send(&trigger, Event::AppTouched(app.clone()))
+            let inbox = inbox.clone();
+            move |app: &AppName| inbox.put(Trigger::App(app.clone()))
         });
         let board = Board::new({
-            let trigger = trigger.clone();
-            move || triggers::send(&trigger, Event::GitTouched)
+            let inbox = inbox.clone();
+            move || inbox.put(Trigger::AllGit)
         });
         let mut background = JoinSet::new();
         if let Some(address) = settings.listen {
@@ -175,173 +174,165 @@ impl Daemon {
             }
             background.spawn(server);
         }
-        let repo_watch = triggers::watch_repo(repo.watch_path(), trigger.clone());
-        background.spawn(triggers::poll(settings.poll, trigger.clone()));
-        triggers::send(&trigger, Event::GitTouched);
+        let mut folders = Folders::new(inbox.clone());
+        if let Some(file) = &settings.file {
+            folders.add_file(file, Trigger::Configuration);
+            background.spawn(triggers::hang_ups(inbox.clone()));
+        }
         let notifier = Notifier::start().context("failed to make an HTTP client")?;
-        Ok(Self {
-            announcer: Announcer::new(notifier, repo.location().to_owned(), Arc::clone(&grants)),
-            grants,
-            repo: Arc::new(Mutex::new(repo)),
+        let mut daemon = Self {
+            announcer: Announcer::new(notifier, String::new(), Arc::default()),
+            schedule: Schedule::new(Limits { passes: settings.concurrency }),
             settings,
+            repos: BTreeMap::new(),
             cluster,
             namespace,
             checks,
             board,
-            schedule: Schedule::default(),
-            triggers,
-            trigger,
+            inbox,
             work: JoinSet::new(),
+            tasks: HashMap::new(),
             apps: BTreeMap::new(),
-            watched: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            touches: Touches::default(),
+            configuration: Vec::new(),
+            file: None,
+            namespaces: BTreeMap::new(),
             background,
-            _repo_watch: repo_watch,
+            folders,
             updates,
-        })
+        };
+        daemon.watch_first()?;
+        Ok(daemon)
+    }
+
+    /// Begins to watch what the settings name. The one repository of the flags must be there; of many, those that are.
+    fn watch_first(&mut self) -> Result<(), SourceError> {
+        for settings in self.settings.repos.clone() {
+            let opened = match repos::open(&settings, self.settings.cluster.as_deref()) {
+                Ok(repo) => Some(Arc::new(repo)),
+                Err(error) if self.settings.file.is_none() => return Err(error),
+                // The search for apps opens it again, and says why it cannot.
+                Err(_) => None,
+            };
+            let event = self.watch(settings);
+            if let Event::RepoAdded(name) = &event
+                && let Some(watched) = self.repos.get_mut(name)
+            {
+                watched.repo = opened;
+            }
+            let now = clock::now();
+            for command in self.schedule.on(event, now) {
+                self.perform(command);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to watch a repository.
+    fn watch(&mut self, settings: RepoSettings) -> Event {
+        let name = settings.name.clone();
+        let grants = Arc::new(settings.grants.clone());
+        let announcer = self.announcer.elsewhere(settings.location.clone(), Arc::clone(&grants));
+        let poll = self.background.spawn(triggers::poll(name.clone(), settings.poll, self.inbox.clone()));
+        let watched = Watched {
+            settings,
+            repo: None,
+            grants,
+            announcer,
+            poll,
+            head: None,
+            apps: Arc::default(),
+            recheck: false,
+            failure: None,
+        };
+        self.repos.insert(name.clone(), watched);
+        Event::RepoAdded(name)
+    }
+
+    /// What triggers say to the schedule.
+    fn heard(&mut self, triggers: BTreeSet<Trigger>) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut touched = BTreeSet::new();
+        for trigger in triggers {
+            match trigger {
+                Trigger::Git(repo) => events.push(Event::GitTouched(repo)),
+                Trigger::AllGit => events.push(Event::AllTouched),
+                Trigger::App(app) => {
+                    // What was left behind changes by a person's hand: perhaps nothing is left.
+                    if let Some(repo) = self.behind.get(&app).cloned() {
+                        self.look_behind(&repo);
+                    }
+                    touched.insert(app);
+                }
+                Trigger::Named { namespace, name } => touched.extend(self.touches.apps(&namespace, &name).cloned()),
+                Trigger::Namespace(namespace) => {
+                    let here = self.apps.iter().filter(|(_, home)| self.namespace_of(home) == namespace);
+                    touched.extend(here.map(|(app, _)| app.clone()));
+                }
+                Trigger::Configuration => self.read_configuration(),
+            }
+        }
+        if !touched.is_empty() {
+            events.push(Event::AppsTouched(touched.into_iter().collect()));
+        }
+        events
     }
 
     fn perform(&mut self, command: Command) {
         match command {
-            Command::Discover => {
-                let repo = Arc::clone(&self.repo);
-                self.work.spawn_blocking(move || {
-                    let mut repo = repo.lock().unwrap_or_else(PoisonError::into_inner);
-                    Work::Discovery(repo.head().and_then(|head| repo.apps(&head)))
+            Command::Discover(name) => {
+                let Some(watched) = self.repos.get_mut(&name) else { return };
+                let (settings, known) = (watched.settings.clone(), watched.repo.clone());
+                let cluster = self.settings.cluster.clone();
+                let recheck = std::mem::take(&mut watched.recheck);
+                let seen = watched.head.clone().filter(|_| !recheck).map(|head| (head, Arc::clone(&watched.apps)));
+                let about = About::Repo(name.clone());
+                let task = self.work.spawn_blocking(move || {
+                    let opened = known.map_or_else(|| repos::open(&settings, cluster.as_deref()).map(Arc::new), Ok);
+                    Work::Discovery(name, opened.and_then(|repo| repos::discover(repo, seen)))
                 });
+                self.tasks.insert(task.id(), (about, task));
             }
-            Command::Pass(name) => {
-                let Some(app) = self.apps.get(&name).cloned() else { return };
-                let reconciler = self.reconciler(app);
-                let announcer = self.announcer.clone();
-                let (metrics, updates) = (self.board.metrics.clone(), self.updates.clone());
-                self.work.spawn(async move {
-                    let app = Arc::clone(&reconciler.app);
-                    let said = |did: Did| {
-                        announcer.did(&app, &did, &metrics, clock::now());
-                        if let Some(updates) = &updates {
-                            let _gone = updates.send(Update::Did(app.name.clone(), did));
-                        }
-                    };
-                    let found = reconciler.pass(said).await;
-                    Work::Pass(name, Box::new(found))
-                });
-            }
+            Command::Pass(name) => self.pass(name),
         }
     }
 
-    fn reconciler(&self, app: Arc<App>) -> Reconciler {
-        Reconciler {
-            known_verdict: self.board.get(&app.name).and_then(|status| status.verdict),
-            app,
-            repo: Arc::clone(&self.repo),
-            cluster: self.cluster.clone(),
-            checks: self.checks.clone(),
-            namespace: self.namespace.clone(),
-            grants: Arc::clone(&self.grants),
-            cluster_name: self.settings.cluster.clone(),
-            clock: clock::now,
-            dry_run: self.settings.dry_run,
-        }
-    }
-
-    fn ended(&mut self, ended: Result<Work, tokio::task::JoinError>) -> Event {
+    fn ended(&mut self, ended: Result<(Id, Work), JoinError>) -> Vec<Event> {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        // A task of a repository that is not watched any more: what it found is about nothing.
+        let Some((about, _)) = self.tasks.remove(&id) else { return Vec::new() };
         match ended {
-            Ok(Work::Discovery(Ok(apps))) => self.discovered(apps),
-            Ok(Work::Discovery(Err(error))) => {
-                tracing::warn!("{error}");
-                self.board.set_ready(false);
-                let words = OneLine::new(&error.to_string());
-                for mut status in self.board.all() {
-                    status.error = Some(words.clone());
-                    self.show(status);
-                }
-                Event::DiscoveryFailed
+            Ok((_, Work::Discovery(repo, Ok(discovery)))) => self.discovered(&repo, discovery),
+            Ok((_, Work::Discovery(repo, Err(error)))) => {
+                self.undiscovered(&repo, &error);
+                vec![Event::DiscoveryFailed(repo)]
             }
-            Ok(Work::Pass(name, found)) => {
+            Ok((_, Work::Pass(name, found))) => {
                 let ended = self.passed(&name, *found);
-                Event::PassEnded(name, ended)
+                vec![Event::PassEnded(name, ended)]
             }
+            Ok((_, Work::Behind(repo, left))) => {
+                self.looked_behind(&repo, left);
+                Vec::new()
+            }
+            Ok((_, Work::Configuration(file))) => self.configure(file),
             Err(error) => {
-                // A panic in a pass is a bug; the others go on, and the next trigger tries this one again.
-                tracing::error!("a pass was lost: {error}");
-                Event::GitTouched
-            }
-        }
-    }
-
-    fn discovered(&mut self, apps: Vec<App>) -> Event {
-        self.board.set_ready(true);
-        self.apps = apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect();
-        self.board.retain(|name| self.apps.contains_key(name));
-        let namespaces: Vec<String> =
-            self.apps.values().map(|app| self.reconciler(Arc::clone(app)).app_namespace().to_owned()).collect();
-        for namespace in namespaces {
-            if !self.watched.contains_key(&namespace) {
-                let work = triggers::watch_namespace(self.cluster.clone(), namespace.clone(), self.trigger.clone());
-                let handle = self.background.spawn(work);
-                self.watched.insert(namespace, handle);
-            }
-        }
-        Event::Discovered(self.apps.keys().cloned().collect())
-    }
-
-    fn passed(&mut self, name: &AppName, found: Result<Found, PassError>) -> Ended {
-        let Some(app) = self.apps.get(name).cloned() else { return Ended::Waiting(None) };
-        let namespace = self.reconciler(Arc::clone(&app)).app_namespace().to_owned();
-        let repo = self.announcer.location().to_owned();
-        let mut status = self
-            .board
-            .get(name)
-            .unwrap_or_else(|| AppStatus::unknown(name.clone(), namespace, repo, self.settings.branch.clone()));
-        let (ended, outcome) = match found {
-            Ok(found) => {
-                let wake = self.found(&app, &mut status, &found);
-                (Ended::Waiting(wake), "done")
-            }
-            Err(error) if error.is_conflict() => {
-                tracing::debug!(app = %name, "looking again: {error}");
-                (Ended::Conflict, "again")
-            }
-            Err(error) => {
-                tracing::warn!(app = %name, "{error}");
-                status.error = Some(error.words());
-                if let Some(blocked) = error.refusal() {
-                    status.phase = Phase::Blocked;
-                    status.blocked = Some(blocked.clone().into());
-                    if let Some(head) = status.head.clone() {
-                        self.announcer.blocked(&app, &head, &blocked, clock::now());
-                    }
+                // A panic in a pass is a bug; the others go on, and this one is tried again.
+                tracing::error!("a task was lost: {error}");
+                match about {
+                    About::Repo(repo) => vec![Event::DiscoveryFailed(repo)],
+                    About::App(app) => vec![Event::PassEnded(app, Ended::Failed)],
+                    About::Other => Vec::new(),
                 }
-                (Ended::Failed, "failed")
-            }
-        };
-        self.board.metrics.look(name.as_str(), outcome);
-        if outcome != "again" {
-            self.show(status);
-        }
-        ended
-    }
-
-    fn found(&mut self, app: &App, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
-        match &found.view {
-            Ok(view) => {
-                let policy = app.policy.clone().unwrap_or_default();
-                status.set(&view.desired, &view.observed, &policy, &view.plan);
-                if let Some(verdict) = &mut status.verdict {
-                    verdict.at = view.verdict_at;
-                }
-                self.announcer.looked(app, view);
-                view.plan.wake
-            }
-            Err(blocked) => {
-                status.set_blocked(&found.head, blocked.clone(), found.at);
-                self.announcer.blocked(app, &found.head, blocked, found.at);
-                None
             }
         }
     }
 
-    fn show(&self, status: AppStatus) {
+    fn show(&self, mut status: AppStatus) {
+        let taken = self.taken.get(&status.name);
+        reload::set_alerts(&mut status, &self.configuration, taken);
         if let Some(updates) = &self.updates {
             let _gone = updates.send(Update::Status(Box::new(status.clone())));
         }
@@ -353,10 +344,11 @@ impl Daemon {
         tracing::info!("stopping");
         let ended = tokio::time::timeout(DRAIN_MAX, async {
             while self.schedule.is_busy() {
-                let Some(ended) = self.work.join_next().await else { return };
-                let event = self.ended(ended);
-                // Commands that follow from it are left for the next start.
-                drop(self.schedule.on(event, clock::now()));
+                let Some(ended) = self.work.join_next_with_id().await else { return };
+                for event in self.ended(ended) {
+                    // Commands that follow from it are left for the next start.
+                    drop(self.schedule.on(event, clock::now()));
+                }
                 if self.work.is_empty() {
                     return;
                 }

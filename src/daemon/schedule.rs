@@ -1,11 +1,15 @@
 //! When which app is looked at: a synchronous decision over events (STYLE 9). Triggers only say "look again".
+//!
+//! Passes are limited in number and given out in turns, over repos first and then over the apps of a repo, so that no app
+//! and no repo holds back another: see [`Limits`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::ids::AppName;
+use crate::core::ids::{AppName, RepoName};
 use crate::core::observed::after;
 
 /// The first pause after a failure; it doubles with each one after it.
@@ -14,20 +18,46 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The pause after a conflict: somebody else is writing, and is done in a moment.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(20);
+/// An app at rest is looked at that often although nothing said that it changed: watches and file events find what changes
+/// at once, this is for what they lost. A thousand apps are then half a pass a second, a third of a percent of a core.
+const RESYNC: Duration = Duration::from_secs(30 * 60);
+/// The looks of apps that were all looked at together drift apart by up to a fifth.
+const RESYNC_SPREAD: Duration = Duration::from_secs(6 * 60);
+
+/// How many passes are under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Passes that count.
+    pub(super) passes: usize,
+}
+
+impl Limits {
+    /// A pass is a few hundred milliseconds of mostly waiting. One that takes longer hangs at a server or renders something
+    /// huge: it is not counted any more, so that it holds nobody back.
+    const SLOW_AFTER: Duration = Duration::from_secs(3);
+    /// Slow passes beside each one that counts. Each is bounded by its calls' deadlines, so more of them only wait their turn.
+    const SLOW_FACTOR: usize = 4;
+}
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The repository changed, or may have.
-    GitTouched,
-    /// Something in the cluster changed that may be any app's.
-    ClusterTouched,
-    /// Something of one app changed.
-    AppTouched(AppName),
-    /// The search for apps ended with these.
-    Discovered(BTreeSet<AppName>),
+    /// A repository is watched from now on.
+    RepoAdded(RepoName),
+    /// A repository is not watched any more.
+    RepoRemoved(RepoName),
+    /// A repository changed, or may have.
+    GitTouched(RepoName),
+    /// Any repository may have changed.
+    AllTouched,
+    /// Something of these apps changed in the cluster.
+    AppsTouched(Vec<AppName>),
+    /// What a repository may do changed: all its apps are looked at.
+    GrantsChanged(RepoName),
+    /// The search for apps ended with these; `true`: it must be looked at, because the repository says something new of it.
+    Discovered(RepoName, BTreeMap<AppName, bool>),
     /// The search for apps failed.
-    DiscoveryFailed,
+    DiscoveryFailed(RepoName),
     /// A pass ended.
     PassEnded(AppName, Ended),
 }
@@ -47,171 +77,389 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Command {
     /// Ask git for HEAD and the apps.
-    Discover,
+    Discover(RepoName),
     /// Run a pass.
     Pass(AppName),
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    running: bool,
+    /// Since when a pass is under way.
+    running: Option<Timestamp>,
     dirty: bool,
     due: Option<Timestamp>,
     failures: u32,
 }
 
-/// Which apps there are, which are looked at, and when the next look is due.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+struct Repo {
     apps: BTreeMap<AppName, Slot>,
+    /// Whose turn it was last.
+    last: Option<AppName>,
     discovering: bool,
-    discover_again: bool,
-    discover_due: Option<Timestamp>,
-    discover_failures: u32,
+    again: bool,
+    due: Option<Timestamp>,
+    failures: u32,
+}
+
+/// Which repos and apps there are, which are looked at, and when the next look is due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    limits: Limits,
+    repos: BTreeMap<RepoName, Repo>,
+    /// Whose turn it was last.
+    last: Option<RepoName>,
 }
 
 impl Schedule {
+    pub(super) const fn new(limits: Limits) -> Self {
+        Self { limits, repos: BTreeMap::new(), last: None }
+    }
+
+    /// Changes the limits; passes that are under way go on.
+    pub(super) const fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes an event in and says what to do now.
     pub(super) fn on(&mut self, event: Event, now: Timestamp) -> Vec<Command> {
         match event {
-            Event::GitTouched => self.discover_again = true,
-            Event::ClusterTouched => self.apps.values_mut().for_each(|slot| slot.dirty = true),
-            Event::AppTouched(app) => {
-                if let Some(slot) = self.apps.get_mut(&app) {
-                    slot.dirty = true;
-                }
-            }
-            Event::Discovered(apps) => {
-                self.discovering = false;
-                self.discover_due = None;
-                self.discover_failures = 0;
-                self.apps.retain(|app, slot| apps.contains(app) || slot.running);
+            Event::RepoAdded(repo) => self.repos.entry(repo).or_default().again = true,
+            Event::RepoRemoved(repo) => drop(self.repos.remove(&repo)),
+            Event::GitTouched(repo) => self.repo(&repo, |repo| repo.again = true),
+            Event::AllTouched => self.repos.values_mut().for_each(|repo| repo.again = true),
+            Event::AppsTouched(apps) => {
                 for app in apps {
-                    self.apps.entry(app).or_default().dirty = true;
+                    // What fails is not tried again by every trigger of the cluster, only by time.
+                    self.slot(&app, |slot| slot.dirty |= slot.failures == 0);
                 }
             }
-            Event::DiscoveryFailed => {
-                self.discovering = false;
-                self.discover_failures += 1;
-                self.discover_due = Some(after(now, pause(self.discover_failures)));
+            Event::GrantsChanged(repo) => {
+                self.repo(&repo, |repo| repo.apps.values_mut().for_each(|slot| slot.dirty = true));
             }
-            Event::PassEnded(app, ended) => self.ended(&app, ended, now),
+            Event::Discovered(name, apps) => self.repo(&name, |repo| repo.discovered(apps)),
+            Event::DiscoveryFailed(repo) => self.repo(&repo, |repo| {
+                repo.discovering = false;
+                repo.failures += 1;
+                repo.due = Some(after(now, pause(repo.failures)));
+            }),
+            Event::PassEnded(app, ended) => self.ended(&app, &ended, now),
         }
         self.due(now)
     }
 
-    fn ended(&mut self, app: &AppName, ended: Ended, now: Timestamp) {
-        let Some(slot) = self.apps.get_mut(app) else { return };
-        slot.running = false;
+    fn repo(&mut self, name: &RepoName, change: impl FnOnce(&mut Repo)) {
+        if let Some(repo) = self.repos.get_mut(name) {
+            change(repo);
+        }
+    }
+
+    fn slot(&mut self, app: &AppName, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.repos.values_mut().find_map(|repo| repo.apps.get_mut(app)) {
+            change(slot);
+        }
+    }
+
+    fn ended(&mut self, app: &AppName, ended: &Ended, now: Timestamp) {
+        let Some(repo) = self.repos.values_mut().find(|repo| repo.apps.contains_key(app)) else { return };
+        repo.again |= matches!(ended, Ended::Conflict);
+        let Some(slot) = repo.apps.get_mut(app) else { return };
+        slot.running = None;
+        let resync = after(after(now, RESYNC), spread(app));
         match ended {
             Ended::Waiting(wake) => {
                 slot.failures = 0;
-                slot.due = wake;
+                slot.due = Some(wake.map_or(resync, |wake| wake.min(resync)));
             }
-            Ended::Conflict => {
-                slot.due = Some(after(now, CONFLICT_PAUSE));
-                self.discover_again = true;
-            }
+            Ended::Conflict => slot.due = Some(after(now, CONFLICT_PAUSE)),
             Ended::Failed => {
                 slot.failures += 1;
                 slot.due = Some(after(now, pause(slot.failures)));
-                // What failed is not tried again by every trigger, only by time.
                 slot.dirty = false;
             }
         }
     }
 
-    /// Everything that is due now.
+    /// Everything that is due now and has room.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Command> {
         let mut commands = Vec::new();
-        let late = self.discover_due.is_some_and(|due| due <= now);
-        if !self.discovering && (self.discover_again || late) {
-            self.discovering = true;
-            self.discover_again = false;
-            self.discover_due = None;
-            commands.push(Command::Discover);
-        }
-        for (app, slot) in &mut self.apps {
-            let late = slot.due.is_some_and(|due| due <= now);
-            if !slot.running && (slot.dirty || late) {
-                *slot = Slot { running: true, failures: slot.failures, ..Slot::default() };
-                commands.push(Command::Pass(app.clone()));
+        for (name, repo) in &mut self.repos {
+            let late = repo.due.is_some_and(|due| due <= now);
+            if !repo.discovering && (repo.again || late) {
+                (repo.discovering, repo.again, repo.due) = (true, false, None);
+                commands.push(Command::Discover(name.clone()));
             }
+        }
+        for _free in 0..self.free(now) {
+            let Some(app) = self.next(now) else { break };
+            commands.push(Command::Pass(app));
         }
         commands
     }
 
+    /// Room for more passes.
+    fn free(&self, now: Timestamp) -> usize {
+        let (mut quick, mut slow) = (0_usize, 0_usize);
+        for since in self.running() {
+            if after(since, Limits::SLOW_AFTER) > now { quick += 1 } else { slow += 1 }
+        }
+        let counted = quick + slow.saturating_sub(self.limits.passes * Limits::SLOW_FACTOR);
+        self.limits.passes.saturating_sub(counted)
+    }
+
+    fn running(&self) -> impl Iterator<Item = Timestamp> {
+        self.repos.values().flat_map(|repo| repo.apps.values()).filter_map(|slot| slot.running)
+    }
+
+    /// Starts the next pass: of the next repo in turn that has an app to look at, the next app in turn.
+    fn next(&mut self, now: Timestamp) -> Option<AppName> {
+        let repo = in_turn(&self.repos, self.last.as_ref(), |repo| repo.ready(now).is_some())?.clone();
+        let turn = self.repos.get_mut(&repo)?;
+        let app = turn.ready(now)?;
+        let slot = turn.apps.get_mut(&app)?;
+        *slot = Slot { running: Some(now), failures: slot.failures, ..Slot::default() };
+        turn.last = Some(app.clone());
+        self.last = Some(repo);
+        Some(app)
+    }
+
     /// The next moment at which something is due by time alone.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        let apps = self.apps.values().filter(|slot| !slot.running).filter_map(|slot| slot.due);
-        apps.chain(self.discover_due.filter(|_| !self.discovering)).min()
+    pub(super) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let slots = || self.repos.values().flat_map(|repo| repo.apps.values());
+        let waits = |slot: &Slot| slot.running.is_none() && (slot.dirty || slot.due.is_some_and(|due| due <= now));
+        let discoveries = self.repos.values().filter(|repo| !repo.discovering).filter_map(|repo| repo.due);
+        // Who is due already waits for room: that comes with a pass that ends, which is an event, or becomes slow.
+        let room = self.running().map(|since| after(since, Limits::SLOW_AFTER)).filter(|slow| *slow > now);
+        let room = room.min().filter(|_| slots().any(waits));
+        let apps = slots().filter(|slot| slot.running.is_none() && !waits(slot)).filter_map(|slot| slot.due);
+        apps.chain(discoveries).chain(room).min()
     }
 
     /// Whether a pass or a search is under way.
     pub(super) fn is_busy(&self) -> bool {
-        self.discovering || self.apps.values().any(|slot| slot.running)
+        self.repos.values().any(|repo| repo.discovering) || self.running().next().is_some()
     }
+}
+
+impl Repo {
+    fn discovered(&mut self, apps: BTreeMap<AppName, bool>) {
+        (self.discovering, self.due, self.failures) = (false, None, 0);
+        self.apps.retain(|app, slot| apps.contains_key(app) || slot.running.is_some());
+        for (app, news) in apps {
+            let known = self.apps.contains_key(&app);
+            let slot = self.apps.entry(app).or_default();
+            slot.dirty |= news || !known;
+        }
+    }
+
+    /// The next app in turn that is to be looked at.
+    fn ready(&self, now: Timestamp) -> Option<AppName> {
+        let ready = |slot: &Slot| slot.running.is_none() && (slot.dirty || slot.due.is_some_and(|due| due <= now));
+        in_turn(&self.apps, self.last.as_ref(), ready).cloned()
+    }
+}
+
+/// The first key after `last`, round and round, whose value is wanted.
+fn in_turn<'a, K: Ord, V>(map: &'a BTreeMap<K, V>, last: Option<&K>, wanted: impl Fn(&V) -> bool) -> Option<&'a K> {
+    let behind = last.map(|last| map.range((Excluded(last), Unbounded)));
+    let all = behind.into_iter().flatten().chain(map.iter());
+    all.filter(|(_, value)| wanted(value)).map(|(key, _)| key).next()
 }
 
 fn pause(failures: u32) -> Duration {
     RETRY_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(RETRY_MAX)
 }
 
+/// An app's own part of the spread: the same each time, and another for each app.
+fn spread(app: &AppName) -> Duration {
+    // FNV-1a: any function that scatters names does.
+    let hash =
+        app.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    RESYNC_SPREAD.mul_f64(f64::from(hash) / f64::from(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn app() -> AppName {
-        AppName::new("shop")
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn app(name: &str) -> AppName {
+        AppName::new(name)
     }
 
-    fn discovered(schedule: &mut Schedule, now: Timestamp) {
-        assert_eq!(schedule.on(Event::GitTouched, now), [Command::Discover]);
-        assert_eq!(schedule.on(Event::Discovered([app()].into()), now), [Command::Pass(app())]);
+    fn repo(name: &str) -> RepoName {
+        RepoName::new(name)
+    }
+
+    fn pass(name: &str) -> Command {
+        Command::Pass(app(name))
+    }
+
+    fn found(apps: &[&str], news: bool) -> BTreeMap<AppName, bool> {
+        apps.iter().map(|name| (app(name), news)).collect()
+    }
+
+    /// A schedule that has just found apps in repos; gives what it began with.
+    fn schedule(passes: usize, repos: &[(&str, &[&str])]) -> (Schedule, Vec<Command>) {
+        let mut schedule = Schedule::new(Limits { passes });
+        for (name, _) in repos {
+            assert_eq!(schedule.on(Event::RepoAdded(repo(name)), NOW), [Command::Discover(repo(name))]);
+        }
+        let mut commands = Vec::new();
+        for (name, apps) in repos {
+            commands.extend(schedule.on(Event::Discovered(repo(name), found(apps, true)), NOW));
+        }
+        (schedule, commands)
+    }
+
+    fn waiting(name: &str) -> Event {
+        Event::PassEnded(app(name), Ended::Waiting(None))
+    }
+
+    fn ms(number: u64) -> Duration {
+        Duration::from_millis(number)
     }
 
     #[test]
     fn a_trigger_during_a_pass_is_one_more_pass_after_it() {
-        let (mut schedule, now) = (Schedule::default(), Timestamp::UNIX_EPOCH);
-        discovered(&mut schedule, now);
+        let (mut schedule, began) = schedule(4, &[("r", &["shop"])]);
+        assert_eq!(began, [pass("shop")]);
         for _ in 0..5 {
-            assert_eq!(schedule.on(Event::ClusterTouched, now), []);
+            assert_eq!(schedule.on(Event::AppsTouched(vec![app("shop")]), NOW), []);
         }
-        let ended = Event::PassEnded(app(), Ended::Waiting(None));
-        assert_eq!(schedule.on(ended.clone(), now), [Command::Pass(app())]);
-        assert_eq!(schedule.on(ended, now), []);
-        assert!(!schedule.is_busy() && schedule.next_due().is_none());
+        assert_eq!(schedule.on(waiting("shop"), NOW), [pass("shop")]);
+        assert_eq!(schedule.on(waiting("shop"), NOW), []);
+        assert!(!schedule.is_busy());
     }
 
     #[test]
-    fn failures_back_off_and_triggers_do_not_cut_the_pause_short_for_ever() {
-        let (mut schedule, now) = (Schedule::default(), Timestamp::UNIX_EPOCH);
-        discovered(&mut schedule, now);
-        let mut due = now;
+    fn at_rest_only_a_slow_resync_is_due_and_apps_drift_apart() {
+        let (mut schedule, _) = schedule(4, &[("r", &["a", "b"])]);
+        schedule.on(waiting("a"), NOW);
+        schedule.on(waiting("b"), NOW);
+        let first = schedule.next_due(NOW).expect("a resync");
+        assert!(first >= after(NOW, RESYNC) && first <= after(NOW, RESYNC + RESYNC_SPREAD));
+        assert_ne!(spread(&app("a")), spread(&app("b")));
+        assert_eq!(schedule.due(first).len(), 1);
+    }
+
+    #[test]
+    fn a_search_wakes_only_apps_of_which_git_says_something_new() {
+        let (mut schedule, _) = schedule(4, &[("r", &["a", "b"])]);
+        schedule.on(waiting("a"), NOW);
+        schedule.on(waiting("b"), NOW);
+        assert_eq!(schedule.on(Event::GitTouched(repo("r")), NOW), [Command::Discover(repo("r"))]);
+        let mut apps = found(&["a", "b"], false);
+        assert_eq!(schedule.on(Event::Discovered(repo("r"), apps.clone()), NOW), []);
+        schedule.on(Event::AllTouched, NOW);
+        apps.insert(app("b"), true);
+        apps.insert(app("c"), false);
+        let began = schedule.on(Event::Discovered(repo("r"), apps), NOW);
+        assert_eq!(began, [pass("b"), pass("c")], "what is new to us is looked at, too");
+    }
+
+    #[test]
+    fn failures_back_off_and_the_clusters_triggers_do_not_cut_the_pause_short() {
+        let (mut schedule, _) = schedule(4, &[("r", &["shop"])]);
+        let mut due = NOW;
         for expect_ms in [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000] {
-            assert_eq!(schedule.on(Event::PassEnded(app(), Ended::Failed), due), []);
-            let next = schedule.next_due().expect("a retry");
+            assert_eq!(schedule.on(Event::PassEnded(app("shop"), Ended::Failed), due), []);
+            let next = schedule.next_due(due).expect("a retry");
             assert_eq!(next.duration_since(due).as_millis(), expect_ms);
+            assert_eq!(schedule.on(Event::AppsTouched(vec![app("shop")]), due), []);
             due = next;
-            assert_eq!(schedule.due(due), [Command::Pass(app())]);
+            assert_eq!(schedule.due(due), [pass("shop")]);
         }
+        schedule.on(Event::PassEnded(app("shop"), Ended::Failed), due);
+        schedule.on(Event::GitTouched(repo("r")), due);
+        let mended = schedule.on(Event::Discovered(repo("r"), found(&["shop"], true)), due);
+        assert_eq!(mended, [pass("shop")], "a push does");
     }
 
     #[test]
     fn a_conflict_looks_at_git_again() {
-        let (mut schedule, now) = (Schedule::default(), Timestamp::UNIX_EPOCH);
-        discovered(&mut schedule, now);
-        assert_eq!(schedule.on(Event::PassEnded(app(), Ended::Conflict), now), [Command::Discover]);
-        assert_eq!(schedule.on(Event::Discovered([app()].into()), now), [Command::Pass(app())]);
+        let (mut schedule, _) = schedule(4, &[("r", &["shop"])]);
+        let commands = schedule.on(Event::PassEnded(app("shop"), Ended::Conflict), NOW);
+        assert_eq!(commands, [Command::Discover(repo("r"))]);
+        assert_eq!(schedule.due(after(NOW, CONFLICT_PAUSE)), [pass("shop")]);
     }
 
     #[test]
-    fn an_app_that_is_gone_is_not_looked_at() {
-        let (mut schedule, now) = (Schedule::default(), Timestamp::UNIX_EPOCH);
-        discovered(&mut schedule, now);
-        schedule.on(Event::PassEnded(app(), Ended::Waiting(None)), now);
-        schedule.on(Event::GitTouched, now);
-        assert_eq!(schedule.on(Event::Discovered(BTreeSet::new()), now), []);
-        assert_eq!(schedule.on(Event::AppTouched(app()), now), []);
+    fn turns_go_over_repos_and_then_over_apps() {
+        let (mut schedule, began) = schedule(2, &[("big", &["b1", "b2", "b3", "b4", "b5"]), ("small", &["s1", "s2"])]);
+        assert_eq!(began, [pass("b1"), pass("b2")]);
+        let mut order = Vec::new();
+        let mut running: std::collections::VecDeque<AppName> = [app("b1"), app("b2")].into();
+        while let Some(done) = running.pop_front() {
+            for command in schedule.on(Event::PassEnded(done, Ended::Waiting(None)), NOW) {
+                let Command::Pass(next) = command else { panic!("{command:?}") };
+                order.push(next.to_string());
+                running.push_back(next);
+            }
+        }
+        assert_eq!(order, ["s1", "b3", "s2", "b4", "b5"]);
+    }
+
+    #[test]
+    fn a_busy_app_waits_for_its_turn_like_the_others() {
+        let (mut schedule, _) = schedule(1, &[("r", &["a", "b", "c"])]);
+        let mut order = Vec::new();
+        let mut running = app("a");
+        for _ in 0..6 {
+            // `a` is touched all the time.
+            schedule.on(Event::AppsTouched(vec![app("a")]), NOW);
+            let commands = schedule.on(Event::PassEnded(running, Ended::Waiting(None)), NOW);
+            let [Command::Pass(next)] = commands.as_slice() else { panic!("{commands:?}") };
+            order.push(next.to_string());
+            running = next.clone();
+        }
+        assert_eq!(order, ["b", "c", "a", "a", "a", "a"]);
+    }
+
+    #[test]
+    fn what_hangs_holds_nobody_back_and_is_bounded() {
+        let hanging: Vec<String> = (0..20).map(|number| format!("h{number:02}")).collect();
+        let hanging: Vec<&str> = hanging.iter().map(String::as_str).collect();
+        let (mut schedule, began) = schedule(2, &[("bad", &hanging), ("good", &["shop"])]);
+        assert_eq!(began.len(), 2);
+        let mut now = NOW;
+        let mut started = began.len();
+        let mut shop_after = None;
+        while let Some(due) = schedule.next_due(now) {
+            now = due;
+            let mut commands = schedule.due(now);
+            if commands.contains(&pass("shop")) {
+                shop_after = Some(now.duration_since(NOW));
+                commands.extend(schedule.on(waiting("shop"), now));
+            }
+            started += commands.iter().filter(|command| **command != pass("shop")).count();
+            if now.duration_since(NOW).as_secs() > 60 {
+                break;
+            }
+        }
+        assert_eq!(shop_after.map(|after| after.as_millis()), Some(3000), "one slow pass's time and no more");
+        assert_eq!(started, 2 + 2 * Limits::SLOW_FACTOR, "hanging passes are bounded, too");
+    }
+
+    #[test]
+    fn what_is_gone_is_not_looked_at() {
+        let (mut schedule, _) = schedule(4, &[("r", &["shop"]), ("q", &["other"])]);
+        schedule.on(waiting("shop"), NOW);
+        schedule.on(Event::GitTouched(repo("r")), NOW);
+        assert_eq!(schedule.on(Event::Discovered(repo("r"), BTreeMap::new()), NOW), []);
+        assert_eq!(schedule.on(Event::AppsTouched(vec![app("shop")]), NOW), []);
+        assert_eq!(schedule.on(Event::RepoRemoved(repo("q")), NOW), []);
+        assert_eq!(schedule.on(waiting("other"), after(NOW, ms(1))), []);
+        assert!(!schedule.is_busy() && schedule.next_due(NOW).is_none());
+    }
+
+    #[test]
+    fn a_repo_that_cannot_be_read_is_tried_again_and_the_others_go_on() {
+        let (mut schedule, _) = schedule(4, &[("bad", &["shop"]), ("good", &["other"])]);
+        schedule.on(Event::GitTouched(repo("bad")), NOW);
+        assert_eq!(schedule.on(Event::DiscoveryFailed(repo("bad")), NOW), []);
+        assert_eq!(schedule.on(Event::GitTouched(repo("good")), NOW), [Command::Discover(repo("good"))]);
+        assert_eq!(schedule.due(after(NOW, RETRY_FIRST)), [Command::Discover(repo("bad"))]);
     }
 }

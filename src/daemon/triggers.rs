@@ -1,14 +1,16 @@
 //! Everything that may say "look again".
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use notify::{RecursiveMode, Watcher};
-use tokio::sync::mpsc;
 
-use super::schedule::Event;
-use crate::cluster::{self, Cluster};
+use super::inbox::{Inbox, Trigger};
+use crate::cluster::{self, Cluster, Touched};
+use crate::core::ids::{AppName, RepoName};
 
 /// Polls of many daemons must not fall on one moment: each is up to a tenth later.
 const JITTER_DIVISOR: u32 = 10;
@@ -20,51 +22,125 @@ pub(super) fn in_cluster() -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
-/// Hands a trigger to the loop. A full queue holds triggers enough: all of them say the same.
-pub(super) fn send(trigger: &mpsc::Sender<Event>, event: Event) {
-    if trigger.try_send(event).is_err() {
-        tracing::debug!("the queue of triggers is full, or the daemon is stopping");
-    }
-}
-
 /// Asks git every now and then, whatever the watches say.
-pub(super) async fn poll(every: Duration, trigger: mpsc::Sender<Event>) {
+pub(super) async fn poll(repo: RepoName, every: Duration, inbox: Inbox) {
     loop {
         let jitter = every.checked_div(JITTER_DIVISOR).unwrap_or_default().mul_f64(fastrand::f64());
         tokio::time::sleep(every + jitter).await;
-        send(&trigger, Event::GitTouched);
+        inbox.put(Trigger::Git(repo.clone()));
     }
 }
 
-/// Watches a local repository's refs. Without it, polling finds the same, later.
-pub(super) fn watch_repo(path: Option<PathBuf>, trigger: mpsc::Sender<Event>) -> Option<notify::RecommendedWatcher> {
-    let path = path?;
-    let on_event = move |event: notify::Result<notify::Event>| {
-        let reads_only = event.is_ok_and(|event| event.kind.is_access());
-        if !reads_only {
-            send(&trigger, Event::GitTouched);
+/// Watches folders, all of them through one descriptor and one thread. Without it, polling finds the same, later.
+pub(super) struct Folders {
+    watcher: Option<notify::RecommendedWatcher>,
+    watched: Arc<Mutex<Vec<Folder>>>,
+}
+
+struct Folder {
+    path: PathBuf,
+    /// The one file that counts in it; `None`: all of them.
+    only: Option<OsString>,
+    says: Trigger,
+}
+
+impl Folder {
+    /// Whether a change of a path is one of what is watched here.
+    fn holds(&self, path: &Path) -> bool {
+        // The files of a mounted ConfigMap change by one link beside them.
+        let counts = |only: &OsString| path.file_name().is_some_and(|name| name == only || name == "..data");
+        path.starts_with(&self.path) && self.only.as_ref().is_none_or(counts)
+    }
+}
+
+impl Folders {
+    pub(super) fn new(inbox: Inbox) -> Self {
+        let watched: Arc<Mutex<Vec<Folder>>> = Arc::default();
+        let known = Arc::clone(&watched);
+        let on_event = move |event: notify::Result<notify::Event>| {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            match event {
+                Ok(event) if event.kind.is_access() => {}
+                Ok(event) if !event.need_rescan() => {
+                    let under = |folder: &Path| event.paths.iter().any(|path| path.starts_with(folder));
+                    known
+                        .iter()
+                        .filter(|(folder, _)| under(folder))
+                        .for_each(|(_, trigger)| inbox.put(trigger.clone()));
+                }
+                // Events were lost: it may be any of them.
+                Ok(_) | Err(_) => known.iter().for_each(|folder| inbox.put(folder.says.clone())),
+            }
+        };
+        let watcher = notify::recommended_watcher(on_event);
+        if let Err(error) = &watcher {
+            tracing::warn!("failed to watch files, polling only: {error}");
         }
-    };
-    let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-        watcher.watch(&path, RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    match watcher {
-        Ok(watcher) => Some(watcher),
-        Err(error) => {
-            tracing::warn!("failed to watch the repository, polling only: {error}");
-            None
+        Self { watcher: watcher.ok(), watched }
+    }
+
+    /// Watches a folder with all below it.
+    pub(super) fn add(&mut self, folder: &Path, says: Trigger) {
+        self.watch(folder, RecursiveMode::Recursive, None, says);
+    }
+
+    /// Watches one file, by its folder: files are replaced rather than written.
+    pub(super) fn add_file(&mut self, file: &Path, says: Trigger) {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.watch(folder, RecursiveMode::NonRecursive, file.file_name().map(OsString::from), says);
+    }
+
+    fn watch(&mut self, folder: &Path, mode: RecursiveMode, only: Option<OsString>, says: Trigger) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let added = folder.canonicalize().map_err(notify::Error::io).and_then(|path| {
+            watcher.watch(&path, mode)?;
+            Ok(path)
+        });
+        match added {
+            Ok(path) => {
+                let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+                watched.push(Folder { path, only, says });
+            }
+            Err(error) => tracing::warn!("failed to watch {}, polling only: {error}", folder.display()),
+        }
+    }
+
+    /// Stops watching what says this.
+    pub(super) fn remove(&mut self, trigger: &Trigger) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in watched.extract_if(.., |folder| folder.says == *trigger) {
+            if let Some(watcher) = &mut self.watcher {
+                // One that is gone is watched no more in any case.
+                let _gone_already = watcher.unwatch(&folder.path);
+            }
         }
     }
 }
 
 /// Watches a namespace.
-pub(super) async fn watch_namespace(cluster: Cluster, namespace: String, trigger: mpsc::Sender<Event>) {
+pub(super) async fn watch_namespace(cluster: Cluster, namespace: String, inbox: Inbox) {
     let events = cluster::watch_namespace(&cluster, &namespace);
     tokio::pin!(events);
-    while events.next().await.is_some() {
+    while let Some(first) = events.next().await {
         tokio::time::sleep(BURST).await;
-        while futures::FutureExt::now_or_never(events.next()).flatten().is_some() {}
-        send(&trigger, Event::ClusterTouched);
+        let mut next = Some(first);
+        while let Some(touched) = next {
+            inbox.put(match touched {
+                Touched::App(app) => Trigger::App(AppName::new(app)),
+                Touched::Named(name) => Trigger::Named { namespace: namespace.clone(), name },
+                Touched::Anything => Trigger::Namespace(namespace.clone()),
+            });
+            next = events.next().now_or_never().flatten();
+        }
+    }
+}
+
+/// SIGHUP asks that the configuration file be read again.
+pub(super) async fn hang_ups(inbox: Inbox) {
+    #[cfg(unix)]
+    if let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        while signals.recv().await.is_some() {
+            inbox.put(Trigger::Configuration);
+        }
     }
 }

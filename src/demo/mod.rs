@@ -16,8 +16,9 @@ use clap::Args;
 use tokio::sync::{mpsc, oneshot};
 use turquoise_sandbox::{Options, Sandbox};
 
+use crate::config::{RepoSettings, Settings};
 use crate::core::grants::Grants;
-use crate::daemon::{self, Settings};
+use crate::daemon;
 use client::Client;
 use repo::DemoRepo;
 use show::Show;
@@ -75,16 +76,11 @@ async fn play(args: &DemoArgs) -> anyhow::Result<bool> {
 
     let (updates, inbox) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel::<()>();
+    let watched = RepoSettings::new(&repo.path().display().to_string(), repo::BRANCH, POLL, Grants::default());
     let settings = Settings {
-        repo: repo.path().display().to_string(),
-        branch: repo::BRANCH.to_owned(),
         kubeconfig: Some(kubeconfig.clone()),
-        context: None,
-        poll: POLL,
         listen: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
-        dry_run: false,
-        grants: Grants::default(),
-        cluster: None,
+        ..Settings::one(watched)
     };
     let daemon = tokio::spawn(daemon::run(
         settings,

@@ -17,6 +17,11 @@ struct AppLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RepoLabel {
+    repo: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     app: String,
     phase: &'static str,
@@ -43,6 +48,9 @@ pub struct Metrics {
     switches: Family<AppLabel, Counter>,
     phase: Family<PhaseLabels, Gauge>,
     synced: Family<AppLabel, Gauge>,
+    repos: Family<RepoLabel, Gauge>,
+    asked: Family<RepoLabel, Counter>,
+    configuration: Gauge,
 }
 
 const PHASES: [Phase; 7] = [
@@ -65,7 +73,26 @@ impl Default for Metrics {
         registry.register("switches", "Switches of the live Services", switches.clone());
         registry.register("app_phase", "1 for the phase that an app is in, else 0", phase.clone());
         registry.register("app_synced_timestamp_seconds", "Time of the last look that succeeded", synced.clone());
-        Self { registry: Arc::new(Mutex::new(registry)), looks, verdicts, switches, phase, synced }
+        let (repos, asked, configuration) = (Family::default(), Family::default(), Gauge::default());
+        registry.register("repo_up", "1 where the repository answered when it was last asked, else 0", repos.clone());
+        registry.register("repo_asked", "Times that the repository was asked for HEAD", asked.clone());
+        registry.register(
+            "configuration_good",
+            "1 where the configuration file is in force as it is",
+            configuration.clone(),
+        );
+        configuration.set(1);
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            looks,
+            verdicts,
+            switches,
+            phase,
+            synced,
+            repos,
+            asked,
+            configuration,
+        }
     }
 }
 
@@ -94,6 +121,25 @@ impl Metrics {
         if let Some(at) = status.synced_at {
             self.synced.get_or_create(&AppLabel { app: status.name.to_string() }).set(at.as_second());
         }
+    }
+
+    /// Says whether a repository answered; `None`: it is not watched any more.
+    pub fn repo(&self, repo: &str, up: Option<bool>) {
+        let label = RepoLabel { repo: repo.to_owned() };
+        if up.is_some() {
+            self.asked.get_or_create(&label).inc();
+        } else {
+            self.asked.remove(&label);
+        }
+        match up {
+            Some(up) => drop(self.repos.get_or_create(&label).set(i64::from(up))),
+            None => drop(self.repos.remove(&label)),
+        }
+    }
+
+    /// Says whether the configuration file can be used.
+    pub fn configuration(&self, good: bool) {
+        self.configuration.set(i64::from(good));
     }
 
     /// The OpenMetrics text.

@@ -44,6 +44,8 @@ pub(super) struct Apps {
     subtrees: HashMap<Oid, Arc<Vec<String>>>,
     /// The name that a folder's app last had: a broken turquoise.yaml does not rename it.
     names: BTreeMap<String, AppName>,
+    /// What each turquoise.yaml says, by path and content: another app's commit does not make all of them be read again.
+    policies: HashMap<(String, Oid), Result<Arc<Policy>, Blocked>>,
 }
 
 impl Apps {
@@ -57,12 +59,20 @@ impl Apps {
             self.folders(repo, root, 0, &mut folders_left).map_err(git("the repo's folders cannot be read"))?;
         let tree = repo.find_tree(root).map_err(git("the repo's folders cannot be read"))?;
         let mut apps = Vec::with_capacity(folders.len());
+        let mut policies = HashMap::with_capacity(folders.len());
         for folder in folders.iter().take(APPS_MAX) {
             let path = join(folder, POLICY_FILE);
             if let Probe::File(id) = tree::probe(&tree, &path).map_err(git("turquoise.yaml cannot be read"))? {
-                apps.push(self.app(repo, folder, id, repo_name));
+                let key = (path, id);
+                let policy = match self.policies.remove(&key) {
+                    Some(known) => known,
+                    None => read_policy(repo, id, &key.0).map(Arc::new),
+                };
+                apps.push(self.app(folder, &policy, repo_name));
+                policies.insert(key, policy);
             }
         }
+        self.policies = policies;
         self.names = apps.iter().map(|app| (app.folder.clone(), app.name.clone())).collect();
         block_duplicates(&mut apps);
         Ok(apps)
@@ -99,18 +109,17 @@ impl Apps {
         Ok(found)
     }
 
-    fn app(&self, repo: &Repository, folder: &str, id: Oid, repo_name: &str) -> App {
-        let path = join(folder, POLICY_FILE);
+    fn app(&self, folder: &str, policy: &Result<Arc<Policy>, Blocked>, repo_name: &str) -> App {
         let default = AppName::new(folder.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(repo_name));
-        let policy = read_policy(repo, id, &path);
-        let name = match &policy {
+        let name = match policy {
             Ok(policy) => policy.name.clone().unwrap_or(default),
             Err(_) => self.names.get(folder).cloned().unwrap_or(default),
         };
-        let policy = policy.and_then(|policy| {
+        let policy = policy.clone().and_then(|policy| {
             if is_dns_label(name.as_str()) {
-                return Ok(Arc::new(policy));
+                return Ok(policy);
             }
+            let path = join(folder, POLICY_FILE);
             let problem = format!("{path}: the folder's name `{name}` is no app name: set `metadata.name`");
             Err(Blocked::Invalid { problems: vec![OneLine::new(&problem)] })
         });

@@ -1,5 +1,7 @@
 //! Commits of turquoise: composed from objects, the branch moved by compare-and-swap (DESIGN 4).
 
+use std::sync::Arc;
+
 use git2::build::TreeUpdateBuilder;
 use git2::{ErrorCode, FileMode, Oid, Repository, Signature};
 
@@ -7,7 +9,9 @@ use super::apps::App;
 use super::error::{SourceError, git};
 use super::ground::{Ground, id_of, is_in_history};
 use super::kustomize::{self, Edited};
+use super::reads::Reads;
 use super::renders::{join, selectors, words};
+use super::standing::Footing;
 use super::tree::GitTree;
 use super::verdicts::lock_path;
 use crate::core::action::{Commit, RejectionEdit};
@@ -55,29 +59,19 @@ pub(super) struct Order<'a> {
     pub(super) reference: &'a str,
 }
 
-/// Makes a commit on top of its parent and moves the branch to it, if the branch still stands at the parent.
-///
-/// # Expected flow
-/// Edit the selectors and the lock, render again and compare, write blobs, trees and commit, move the reference under
-/// its lock file by compare-and-swap, read it back. Until the move nothing that anybody sees has changed; objects of a
-/// commit that lost are garbage for `git gc`.
-///
-/// # Guarantees
-/// - No commit of others is lost: the move happens only from the parent (libgit2's own push to a local path would
-///   overwrite them).
-/// - P stays as it is, and of the live overlay nothing changes but the colour of live and preview Services.
-/// - Files keep their modes, and every byte that is not part of an edit.
-///
-/// # Caveats
-/// The repository's `pre-receive` and `update` hooks are not run: libgit2 has none. A push over https or ssh runs them
-/// at the server.
-pub(super) fn commit(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Committed, SourceError> {
+/// A commit's edits, tried at its parent.
+pub(super) struct Prepared {
+    edits: Vec<Edited>,
+    /// Everything of the parent that they rest on.
+    pub(super) reads: Arc<Reads>,
+}
+
+/// Edits the selectors and the lock at the commit's parent, renders again and compares. Nothing that anybody sees has
+/// changed by it; objects of a commit that is not made are garbage for `git gc`.
+pub(super) fn prepare(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Prepared, SourceError> {
     let parent = super::ground::commit(ground.repo, &order.commit.parent)?;
-    if head(ground.repo, order.reference)? != Some(parent.id()) {
-        return Ok(Committed::Stale);
-    }
-    let shape = ground.renders.shape(ground.repo, parent.tree_id(), order.app, ground.policy)?;
-    let shape = shape.map_err(|blocked| render_error(&order.commit.parent, &words(&blocked)))?;
+    let surveyed = ground.renders.shape(ground.repo, parent.tree_id(), order.app, ground.policy)?;
+    let shape = surveyed.answer.clone().map_err(|blocked| render_error(&order.commit.parent, &words(&blocked)))?;
 
     let mut edits = Vec::new();
     let lock = edited_lock(ground, &parent, order)?;
@@ -91,15 +85,45 @@ pub(super) fn commit(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Commi
     edits.extend(lock);
     let tree = write_tree(ground.repo, &parent, &edits)?;
     verify(ground, &parent, tree, order)?;
+    let reads = Footing::new(order.app, parent.id(), &surveyed.reads).reads;
+    Ok(Prepared { edits, reads })
+}
 
-    let tree = ground.repo.find_tree(tree).map_err(git("the new tree cannot be read"))?;
+/// Makes a prepared commit on top of `onto` and moves the branch to it, if the branch still stands there.
+///
+/// # Expected flow
+/// Write blobs, trees and commit, move the reference under its lock file by compare-and-swap, read it back. Until the
+/// move nothing that anybody sees has changed.
+///
+/// # Guarantees
+/// - No commit of others is lost: the move happens only from `onto` (libgit2's own push to a local path would overwrite
+///   them).
+/// - P stays as it is, and of the live overlay nothing changes but the colour of live and preview Services.
+/// - Files keep their modes, and every byte that is not part of an edit.
+///
+/// # Assumptions
+/// `onto` is the commit's parent, or holds the same in everything that was read there ([`super::standing::holds`]): the
+/// same edits are the same change there.
+///
+/// # Caveats
+/// The repository's `pre-receive` and `update` hooks are not run: libgit2 has none. A push over https or ssh runs them
+/// at the server.
+pub(super) fn land(
+    repo: &Repository,
+    branch: &str,
+    order: &Order<'_>,
+    prepared: &Prepared,
+    onto: Oid,
+) -> Result<Committed, SourceError> {
+    let parent = repo.find_commit(onto).map_err(git("a commit cannot be found"))?;
+    let tree = write_tree(repo, &parent, &prepared.edits)?;
+    let tree = repo.find_tree(tree).map_err(git("the new tree cannot be read"))?;
     let signature = Signature::now(&order.identity.name, &order.identity.email).map_err(git("no valid author"))?;
-    let message = commit_message(order.commit, &order.app.name, ground.branch);
-    let made = ground
-        .repo
+    let message = commit_message(order.commit, &order.app.name, branch);
+    let made = repo
         .commit(None, &signature, &signature, &message, &tree, &[&parent])
         .map_err(git("the commit cannot be written"))?;
-    move_reference(ground, order.reference, parent.id(), made, &message)
+    move_reference(repo, branch, order.reference, (onto, made), &message)
 }
 
 /// Where a branch stands; `None` where it is gone.
@@ -112,13 +136,12 @@ pub(super) fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, So
 }
 
 fn move_reference(
-    ground: &Ground<'_>,
+    repo: &Repository,
+    branch: &str,
     reference: &str,
-    from: Oid,
-    to: Oid,
+    (from, to): (Oid, Oid),
     message: &str,
 ) -> Result<Committed, SourceError> {
-    let (repo, branch) = (ground.repo, ground.branch);
     let subject = message.lines().next().unwrap_or("turquoise");
     let moved = repo.reference_matching(reference, to, true, from, subject);
     // The reference itself is asked what became of it: what the move said, and in which words, does not matter.

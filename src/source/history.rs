@@ -57,16 +57,23 @@ pub(super) fn history(
             continue;
         }
         let live = said.as_ref().and_then(|_| verdicts::trailers(ground, &commit)?.live);
+        let (author, subject) = words(&commit);
         entries.push(HistoryEntry {
             commit: id_of(commit.id()),
-            subject: OneLine::new(&String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default())),
-            author: OneLine::new(&String::from_utf8_lossy(commit.author().name_bytes())),
+            subject,
+            author,
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
             facts: said.unwrap_or_default(),
             live,
         });
     }
     Ok(entries)
+}
+
+/// A commit's author and the first line of its message.
+pub(super) fn words(commit: &Commit<'_>) -> (OneLine, OneLine) {
+    let author = OneLine::new(&String::from_utf8_lossy(commit.author().name_bytes()));
+    (author, OneLine::new(&String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default())))
 }
 
 /// Whether a commit differs from every parent in what was read.

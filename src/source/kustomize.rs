@@ -14,7 +14,7 @@ pub(super) fn build(tree: &impl FileTree, overlay: &str) -> Result<Vec<Manifest>
         Ok(output) => Ok(output
             .objects
             .into_iter()
-            .map(|object| Manifest { value: object.value, file: object.origin.path, line: object.origin.line })
+            .map(|object| Manifest { value: object.to_json(), file: object.origin.path, line: object.origin.line })
             .collect()),
         Err(errors) => Err(errors.0.iter().take(PROBLEMS_MAX).map(|error| OneLine::new(&error.to_string())).collect()),
     }

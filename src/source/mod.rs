@@ -1,38 +1,45 @@
 //! Git: what the watched branch says, and turquoise's commits to it.
 //!
-//! All of it blocks; async callers use `spawn_blocking`. Today a repo is a local path. A repo behind https or ssh will
-//! be a bare copy of it, brought up to date and pushed from by a child process (DESIGN 9): only [`Repo::head`] and the
-//! move of the reference in `commit` differ then, everything else reads the copy.
+//! All of it blocks; async callers use `spawn_blocking`. A [`Repo`] is shared: any number of threads read it side by
+//! side, each through a handle of its own; two looks at one app wait for each other, and so do two commits. Today a repo
+//! is a local path. A repo behind https or ssh will be a bare copy of it, brought up to date and pushed from by a child
+//! process (DESIGN 9): only [`Repo::head`] and the move of the reference in `commit` differ then, everything else reads
+//! the copy.
 //!
+//! - `handles`, `desk`: who reads with what;
+//! - `standing`: whether commits concern an app;
 //! - `tree`, `reads`: a commit as a file tree, and what a render looked at;
 //! - `shelf`, `renders`: renders, kept by what they read, so that commits which do not touch an app cost a few lookups;
 //! - `walk`, `verdicts`, `history`: R, the selector's last change, the log;
 //! - `commit`: byte-exact edits, one commit, compare-and-swap.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{Oid, Repository};
 
-use crate::core::colour::{ByColour, Colour};
-use crate::core::desired::{Desired, Overlay, Render};
-use crate::core::ids::CommitId;
-use crate::core::policy::Policy;
+use crate::core::colour::Colour;
+use crate::core::desired::Desired;
+use crate::core::ids::{AppName, CommitId};
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
-use crate::core::verdict::VerdictLog;
+use crate::core::text::OneLine;
 
 mod apps;
+mod chronicle;
 mod commit;
+mod desk;
 mod error;
 mod ground;
+mod handles;
 mod history;
 mod kustomize;
 mod location;
 mod reads;
 mod renders;
 mod shelf;
+mod standing;
 mod tree;
 mod verdicts;
 mod walk;
@@ -48,11 +55,13 @@ pub use error::SourceError;
 pub use history::HistoryEntry;
 
 use apps::Apps;
+use chronicle::Chronicle;
 use commit::Order;
-use ground::{Ground, id_of, is_in_history};
-use renders::{Renders, join, words};
-use verdicts::Log;
-use walk::{Own, Run, Turn};
+use desk::{Desk, Papers};
+use ground::id_of;
+use handles::Handles;
+use renders::words;
+use standing::Footing;
 
 /// A watched branch of a repo.
 pub struct Repo {
@@ -62,21 +71,20 @@ pub struct Repo {
     reference: String,
     cluster: Option<String>,
     identity: Identity,
-    git: Repository,
-    apps: Apps,
-    /// The apps at the HEAD they were last asked for.
-    known_apps: Option<(Oid, Vec<App>)>,
-    renders: Renders,
-    walks: HashMap<String, Walks>,
+    handles: Handles,
+    /// Held by whoever moves the branch: commits of one repo are made one after another.
+    moving: Mutex<()>,
+    discovery: Mutex<Discovery>,
+    chronicle: Mutex<Chronicle>,
+    /// What is known of each app, by folder.
+    desks: Mutex<HashMap<String, Arc<Desk>>>,
 }
 
-/// What one app's walks found last, so that the next ones stop there.
-#[derive(Debug, Default)]
-struct Walks {
-    run: Option<Run>,
-    turn: Option<Turn>,
-    log: Option<Log>,
-    own: Option<Own>,
+/// The apps at the HEAD they were last asked for: found once, for everybody who looks at that HEAD.
+#[derive(Default)]
+struct Discovery {
+    apps: Apps,
+    known: Option<(Oid, Arc<Vec<Arc<App>>>)>,
 }
 
 /// What the cluster says that git is asked about.
@@ -113,7 +121,7 @@ impl Repo {
     /// A URL (https and ssh are to come), no repository there, or the branch is checked out in a work tree.
     pub fn open(location: &str, branch: &str) -> Result<Self, SourceError> {
         let repo = Self::open_to_read(location, branch)?;
-        location::refuse_checked_out(&repo.git, branch, &repo.reference)?;
+        repo.handles.with(|git| location::refuse_checked_out(git, branch, &repo.reference))?;
         Ok(repo)
     }
 
@@ -122,19 +130,17 @@ impl Repo {
     /// # Errors
     /// A URL (https and ssh are to come), or no repository there.
     pub fn open_to_read(location: &str, branch: &str) -> Result<Self, SourceError> {
-        let path = location::local_path(location)?;
-        let git = location::open(&path, location)?;
         Ok(Self {
             location: location.to_owned(),
             branch: branch.to_owned(),
             reference: format!("refs/heads/{branch}"),
             cluster: None,
             identity: Identity::default(),
-            git,
-            apps: Apps::default(),
-            known_apps: None,
-            renders: Renders::new(),
-            walks: HashMap::new(),
+            handles: Handles::open(location::local_path(location)?, location)?,
+            moving: Mutex::default(),
+            discovery: Mutex::default(),
+            chronicle: Mutex::default(),
+            desks: Mutex::default(),
         })
     }
 
@@ -166,15 +172,15 @@ impl Repo {
     /// writes one there; packing them changes no branch.
     #[must_use]
     pub fn watch_path(&self) -> Option<PathBuf> {
-        Some(self.git.commondir().join("refs").join("heads"))
+        self.handles.with(|git| Ok(git.commondir().join("refs").join("heads"))).ok()
     }
 
     /// HEAD of the branch.
     ///
     /// # Errors
     /// The branch is not there, or cannot be read.
-    pub fn head(&mut self) -> Result<CommitId, SourceError> {
-        let head = commit::head(&self.git, &self.reference)?;
+    pub fn head(&self) -> Result<CommitId, SourceError> {
+        let head = self.handles.with(|git| commit::head(git, &self.reference))?;
         let none = || SourceError::NoBranch { location: self.location.clone(), branch: self.branch.clone() };
         head.map(id_of).ok_or_else(none)
     }
@@ -183,91 +189,96 @@ impl Repo {
     ///
     /// # Errors
     /// The repo cannot be read.
-    pub fn apps(&mut self, head: &CommitId) -> Result<Vec<App>, SourceError> {
-        let tree = ground::commit(&self.git, head)?.tree_id();
-        if let Some((at, apps)) = &self.known_apps
+    pub fn apps(&self, head: &CommitId) -> Result<Arc<Vec<Arc<App>>>, SourceError> {
+        self.handles.with(|git| self.apps_at(git, ground::commit(git, head)?.tree_id()))
+    }
+
+    fn apps_at(&self, git: &Repository, tree: Oid) -> Result<Arc<Vec<Arc<App>>>, SourceError> {
+        let mut discovery = held(&self.discovery);
+        if let Some((at, apps)) = &discovery.known
             && *at == tree
         {
-            return Ok(apps.clone());
+            return Ok(Arc::clone(apps));
         }
-        let apps = self.apps.at(&self.git, tree, &location::repo_name(&self.location))?;
-        let folders: Vec<&str> = apps.iter().map(|app| app.folder.as_str()).collect();
-        let known = self.known_apps.as_ref().map(|(_, known)| known.iter().map(|app| app.folder.as_str()));
-        if known.is_some_and(|known| !known.eq(folders.iter().copied())) {
-            self.renders.retain(&folders);
-            self.walks.retain(|folder, _| folders.contains(&folder.as_str()));
-        }
-        self.known_apps = Some((tree, apps.clone()));
+        let apps = discovery.apps.at(git, tree, &location::repo_name(&self.location))?;
+        let apps = Arc::new(apps.into_iter().map(Arc::new).collect::<Vec<_>>());
+        discovery.known = Some((tree, Arc::clone(&apps)));
+        let folders: BTreeSet<&str> = apps.iter().map(|app| app.folder.as_str()).collect();
+        held(&self.desks).retain(|folder, _| folders.contains(folder.as_str()));
         Ok(apps)
+    }
+
+    /// The apps that turquoise spoke of on the branch up to a HEAD, whether they are still there or not.
+    ///
+    /// # Errors
+    /// The repo cannot be read.
+    pub fn spoken_of(&self, head: &CommitId) -> Result<Arc<BTreeSet<AppName>>, SourceError> {
+        let mut chronicle = held(&self.chronicle);
+        self.handles.with(|git| chronicle.up_to(git, ground::commit(git, head)?.id(), &self.branch))
+    }
+
+    /// Whether the repo has one of these commits.
+    ///
+    /// # Errors
+    /// The repo cannot be opened.
+    pub fn has_any<'a>(&self, mut commits: impl Iterator<Item = &'a CommitId>) -> Result<bool, SourceError> {
+        self.handles.with(|git| Ok(commits.any(|commit| ground::find(git, commit).is_some())))
     }
 
     /// The app at a HEAD, rendered, classified and checked; also that the selector can be edited.
     ///
     /// # Errors
     /// The repo cannot be read. What is wrong with the app itself is [`Blocked`].
-    pub fn survey(&mut self, app: &App, head: &CommitId) -> Result<Result<Arc<Shape>, Blocked>, SourceError> {
-        let policy = match &app.policy {
-            Ok(policy) => policy,
-            Err(blocked) => return Ok(Err(blocked.clone())),
-        };
-        let tree = ground::commit(&self.git, head)?.tree_id();
-        self.renders.shape(&self.git, tree, app, policy)
+    pub fn survey(&self, app: &App, head: &CommitId) -> Result<Result<Arc<Shape>, Blocked>, SourceError> {
+        self.at_desk(app, |git, desk, papers| desk.survey(papers, git, app, head))
     }
 
     /// What git says about an app at a HEAD: everything that the planner may know.
     ///
     /// # Errors
     /// The repo cannot be read.
-    pub fn look(&mut self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
-        let shape = match self.survey(app, head)? {
-            Ok(shape) => shape,
-            Err(blocked) => return Ok(Err(blocked)),
-        };
-        let policy = match &app.policy {
-            Ok(policy) => policy,
-            Err(blocked) => return Ok(Err(blocked.clone())),
-        };
-        let mut walks = self.walks.remove(&app.folder).unwrap_or_default();
-        let mut ground = ground_of(&self.git, &mut self.renders, &self.branch, app, policy);
-        let commit = ground::commit(ground.repo, head)?;
-        let run = walk::run(&mut ground, &commit, walks.run.as_ref())?;
-        let turn = walk::turn(&mut ground, &commit, &shape.declared, walks.turn.as_ref())?;
-        let log = verdicts::log(&mut ground, &commit, walks.log.as_ref())?;
-        let own = walk::own(&mut ground, &commit, walks.own.as_ref())?;
-        let lock = ground.lock(&commit)?;
-        let own_lock = match own.commit.and_then(|id| ground.repo.find_commit(id).ok()) {
-            Some(own) => Some(ground.lock(&own)?).filter(|lock| !lock.branch.is_empty()),
-            None => None,
-        };
+    pub fn look(&self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
+        self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
+            Ok(shape) => papers.look(git, app, &self.branch, &shape, head, seen),
+            Err(blocked) => Ok(Err(blocked)),
+        })
+    }
 
-        let mut wanted: BTreeSet<CommitId> = [head.clone(), id_of(run.revision)].into();
-        for lock in [Some(&lock), own_lock.as_ref()].into_iter().flatten() {
-            wanted.extend(lock.pins.iter().filter_map(|(_, pin)| Some(pin.as_ref()?.revision.clone())));
+    /// HEAD as it is now, if a look at it would find what the newest look at the app found; `None` where it must be
+    /// looked at anew. Commits that do not concern the app, its neighbours' before all, void nothing.
+    ///
+    /// # Errors
+    /// The repo cannot be read.
+    pub fn still(&self, app: &App) -> Result<Option<CommitId>, SourceError> {
+        let now = self.head()?;
+        Ok(if self.is_unchanged(app, &now)? { Some(now) } else { None })
+    }
+
+    /// Whether a look at a HEAD would find what the newest look at the app found.
+    ///
+    /// # Errors
+    /// The repo cannot be read.
+    pub fn is_unchanged(&self, app: &App, head: &CommitId) -> Result<bool, SourceError> {
+        let desk = held(&self.desks).get(&app.folder).map(Arc::clone);
+        let Some(desk) = desk else { return Ok(false) };
+        let Some(footing) = held(&desk.footing).clone() else { return Ok(false) };
+        if footing.app != *app {
+            return Ok(false);
         }
-        wanted.extend(seen.carried.iter().map(|carried| carried.revision.clone()));
-        let (renders, overlays) = content(&mut ground, wanted)?;
-        let desired = Desired {
-            app: app.name.clone(),
-            branch: ground.branch.to_owned(),
-            head: head.clone(),
-            revision: id_of(run.revision),
-            declared: shape.declared.clone(),
-            verdicts: VerdictLog::new(log.entries.clone()),
-            renders,
-            overlays,
-            selector_change: walk::selector_change(&mut ground, &commit, &turn, run.revision)?,
-            rewritten: match &seen.flipped_under {
-                Some(then) => !ground::is_known_ancestor(ground.repo, then, commit.id())?,
-                None => false,
-            },
-            unchanged_since: unchanged_since(&mut ground, &commit, &run, &seen.carried)?,
-            lock_is_lost: lock.branch.is_empty(),
-            own_lock,
-            lock,
-        };
-        walks = Walks { run: Some(run), turn: Some(turn), log: Some(log), own: Some(own) };
-        self.walks.insert(app.folder.clone(), walks);
-        Ok(Ok(desired))
+        let Footing { head: then, reads, .. } = &*footing;
+        self.handles.with(|git| {
+            let now = ground::commit(git, head)?.id();
+            if *then == now {
+                return Ok(true);
+            }
+            let same = self.knows(git, app, now)? && standing::holds(git, reads, &app.name, *then, now)?;
+            let mut newest = held(&desk.footing);
+            if same && newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, &footing)) {
+                // The next question goes back to here only.
+                *newest = Some(Arc::new(Footing { head: now, ..Footing::clone(&footing) }));
+            }
+            Ok(same)
+        })
     }
 
     /// The objects of a part of an app at a commit: what the executor applies.
@@ -275,100 +286,97 @@ impl Repo {
     /// # Errors
     /// The commit is not there, or cannot be rendered.
     pub fn objects(
-        &mut self,
+        &self,
         app: &App,
         commit: &CommitId,
         part: Part,
     ) -> Result<Arc<Vec<serde_json::Value>>, SourceError> {
-        let tree = ground::commit(&self.git, commit)?.tree_id();
-        let failed = |blocked: &Blocked| SourceError::Render { commit: commit.clone(), words: words(blocked) };
-        let today = app.policy.as_ref().map_err(failed)?;
-        let policy = self.renders.policy_at(&self.git, tree, &app.folder, today)?;
-        let overlay = match part {
-            Part::Colour(Colour::Blue) => &policy.overlays.blue,
-            Part::Colour(Colour::Green) => &policy.overlays.green,
-            Part::Live => &policy.overlays.live,
-        };
-        let objects = self.renders.objects(&self.git, tree, &join(&app.folder, overlay))?;
-        let manifests = objects.answer.as_ref().map_err(failed)?;
-        Ok(Arc::new(manifests.iter().map(|manifest| manifest.value.clone()).collect()))
+        self.at_desk(app, |git, _, papers| papers.objects(git, app, commit, part))
     }
 
-    /// Commits to the branch, if HEAD is still the commit's parent.
+    /// Commits to the branch. Where HEAD is not the commit's parent any more, but what came since does not concern the
+    /// app, the same commit is made on top of that.
     ///
     /// # Errors
     /// The selector cannot be edited ([`SourceError::NotEditable`]), the branch was checked out meanwhile, or the repo
     /// cannot be written. Nothing has changed then.
-    pub fn commit(&mut self, app: &App, commit: &crate::core::action::Commit) -> Result<Committed, SourceError> {
-        location::refuse_checked_out(&self.git, &self.branch, &self.reference)?;
+    pub fn commit(&self, app: &App, commit: &crate::core::action::Commit) -> Result<Committed, SourceError> {
         let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
         let policy = app.policy.as_ref().map_err(failed)?;
-        let mut ground = ground_of(&self.git, &mut self.renders, &self.branch, app, policy);
         let cluster = self.cluster.as_deref();
         let order = Order { app, commit, cluster, identity: &self.identity, reference: &self.reference };
-        commit::commit(&mut ground, &order)
+        // Renders take their time: they are done before the others are made to wait.
+        let prepared = self.at_desk(app, |git, _, papers| {
+            location::refuse_checked_out(git, &self.branch, &self.reference)?;
+            commit::prepare(&mut papers.ground(git, app, &self.branch, policy), &order)
+        })?;
+        let _one_at_a_time = held(&self.moving);
+        self.handles.with(|git| {
+            let parent = ground::commit(git, &commit.parent)?.id();
+            let Some(now) = commit::head(git, &self.reference)? else { return Ok(Committed::Stale) };
+            let same = now == parent
+                || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
+            if same { commit::land(git, &self.branch, &order, &prepared, now) } else { Ok(Committed::Stale) }
+        })
     }
 
     /// The newest commits that concern an app, newest first.
     ///
     /// # Errors
     /// The repo cannot be read.
-    pub fn history(&mut self, app: &App, limit: usize) -> Result<Vec<HistoryEntry>, SourceError> {
+    pub fn history(&self, app: &App, limit: usize) -> Result<Vec<HistoryEntry>, SourceError> {
         let head = self.head()?;
         let default = Arc::default();
         let policy = app.policy.as_ref().unwrap_or(&default);
-        let mut ground = ground_of(&self.git, &mut self.renders, &self.branch, app, policy);
-        let commit = ground::commit(ground.repo, &head)?;
-        history::history(&mut ground, &commit, limit)
+        self.at_desk(app, |git, _, papers| {
+            let mut ground = papers.ground(git, app, &self.branch, policy);
+            let commit = ground::commit(ground.repo, &head)?;
+            history::history(&mut ground, &commit, limit)
+        })
+    }
+
+    /// Forgets what is large and quickly made again: for an app that was looked at and is at rest.
+    pub fn put_away(&self, app: &App) {
+        let desk = held(&self.desks).get(&app.folder).map(Arc::clone);
+        // Whoever reads there just now puts it away later.
+        if let Some(desk) = &desk
+            && let Ok(mut papers) = desk.papers.try_lock()
+        {
+            papers.put_away();
+        }
+    }
+
+    /// Closes what a repo at rest does not need.
+    pub fn rest(&self) {
+        self.handles.close_idle();
+    }
+
+    /// Whether the app is at a HEAD as it is known.
+    fn knows(&self, git: &Repository, app: &App, head: Oid) -> Result<bool, SourceError> {
+        let tree = git.find_commit(head).map_err(error::git("a commit cannot be found"))?.tree_id();
+        Ok(self.apps_at(git, tree)?.iter().any(|now| **now == *app))
+    }
+
+    fn at_desk<T>(
+        &self,
+        app: &App,
+        work: impl FnOnce(&Repository, &Desk, &mut Papers) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let desk = Arc::clone(held(&self.desks).entry(app.folder.clone()).or_default());
+        let mut papers = held(&desk.papers);
+        self.handles.with(|git| work(git, &desk, &mut papers))
+    }
+
+    /// A commit's author and subject, for people.
+    ///
+    /// # Errors
+    /// The commit cannot be found.
+    pub fn words_of(&self, commit: &CommitId) -> Result<(OneLine, OneLine), SourceError> {
+        self.handles.with(|git| Ok(history::words(&ground::commit(git, commit)?)))
     }
 }
 
-fn ground_of<'a>(
-    repo: &'a Repository,
-    renders: &'a mut Renders,
-    branch: &'a str,
-    app: &'a App,
-    policy: &'a Arc<Policy>,
-) -> Ground<'a> {
-    Ground { repo, renders, folder: &app.folder, name: &app.name, branch, policy }
-}
-
-type Content = (BTreeMap<CommitId, ByColour<Arc<Render>>>, BTreeMap<CommitId, Arc<Overlay>>);
-
-/// The app's content at commits; what is gone or cannot be rendered is left out.
-fn content(ground: &mut Ground<'_>, commits: BTreeSet<CommitId>) -> Result<Content, SourceError> {
-    let (mut renders, mut overlays) = Content::default();
-    for id in commits {
-        let Some(commit) = ground::find(ground.repo, &id) else { continue };
-        let (repo, folder, tree) = (ground.repo, ground.folder, commit.tree_id());
-        let policy = ground.renders.policy_at(repo, tree, folder, ground.policy)?;
-        let live = ground.renders.live(repo, tree, folder, &policy)?;
-        let blue = ground.renders.colour(repo, tree, &join(folder, &policy.overlays.blue), Colour::Blue)?;
-        let green = ground.renders.colour(repo, tree, &join(folder, &policy.overlays.green), Colour::Green)?;
-        if let (Ok(blue), Ok(green)) = (&blue.answer, &green.answer) {
-            renders.insert(id.clone(), ByColour { blue: Arc::clone(blue), green: Arc::clone(green) });
-        }
-        if let Ok(side) = &live.answer {
-            overlays.insert(id, Arc::clone(&side.overlay));
-        }
-    }
-    Ok((renders, overlays))
-}
-
-/// Those heads of deploys that are in HEAD's history and have HEAD's P and lock.
-fn unchanged_since(
-    ground: &mut Ground<'_>,
-    head: &git2::Commit<'_>,
-    run: &Run,
-    carried: &[Carried],
-) -> Result<BTreeSet<CommitId>, SourceError> {
-    let mut unchanged = BTreeSet::new();
-    for Carried { deployed_at, .. } in carried {
-        let Some(then) = ground::find(ground.repo, deployed_at) else { continue };
-        let same_lock = ground.lock_text(&then)? == ground.lock_text(head)?;
-        if same_lock && is_in_history(ground.repo, then.id(), head.id())? && ground.pair(&then)?.same(&run.pair) {
-            unchanged.insert(deployed_at.clone());
-        }
-    }
-    Ok(unchanged)
+/// A thread that panicked with the lock left nothing half done: what is kept under locks is made again when it is missing.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

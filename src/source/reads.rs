@@ -1,7 +1,5 @@
 //! What a render read, so that other commits at which the same stands there need not be rendered.
 
-use std::collections::BTreeMap;
-
 use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
 /// What stands at a path of a git tree, as far as a render can tell.
@@ -35,12 +33,14 @@ impl Probe {
     }
 }
 
-/// Every path that was looked at, and what stood there: a trie of path parts.
+/// Every path that was looked at, and what stood there: a trie of path parts, each level sorted by name. A thousand apps
+/// keep a dozen of these each, so it is vectors and not maps.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reads(BTreeMap<String, Node>);
+pub(super) struct Reads(Vec<Node>);
 
 #[derive(Debug, Clone)]
 struct Node {
+    name: Box<str>,
     is: Probe,
     below: Reads,
 }
@@ -49,33 +49,39 @@ impl Reads {
     /// Notes what stands at a path; `/` separates its parts.
     pub(super) fn note(&mut self, path: &str, probe: Probe) {
         match path.split_once('/') {
-            None => {
-                let new = || Node { is: probe, below: Self::default() };
-                self.0.entry(path.to_owned()).or_insert_with(new).is = probe;
-            }
-            Some((part, rest)) => {
-                let new = || Node { is: Probe::Directory, below: Self::default() };
-                self.0.entry(part.to_owned()).or_insert_with(new).below.note(rest, probe);
-            }
+            None => self.node(path).is = probe,
+            Some((part, rest)) => self.node(part).below.note(rest, probe),
         }
+    }
+
+    /// The node of a part; what is above a noted path is a directory.
+    fn node(&mut self, name: &str) -> &mut Node {
+        let index = self.0.binary_search_by(|node| node.name.as_ref().cmp(name)).unwrap_or_else(|index| {
+            self.0.insert(index, Node { name: name.into(), is: Probe::Directory, below: Self::default() });
+            index
+        });
+        &mut self.0[index]
     }
 
     /// Adds what another render of the same tree read.
     pub(super) fn merge(&mut self, other: &Self) {
-        for (part, node) in &other.0 {
-            match self.0.get_mut(part) {
-                Some(own) => own.below.merge(&node.below),
-                None => {
-                    self.0.insert(part.clone(), node.clone());
-                }
-            }
+        for node in &other.0 {
+            let own = self.node(&node.name);
+            own.is = node.is;
+            own.below.merge(&node.below);
         }
+    }
+
+    /// Gives back what was set aside for more.
+    pub(super) fn compact(&mut self) {
+        self.0.shrink_to_fit();
+        self.0.iter_mut().for_each(|node| node.below.compact());
     }
 
     /// Whether the same stands at every noted path of this tree.
     pub(super) fn hold_in(&self, git: &Repository, tree: &Tree<'_>) -> Result<bool, git2::Error> {
-        for (part, node) in &self.0 {
-            let entry = tree.get_name(part);
+        for node in &self.0 {
+            let entry = tree.get_name(&node.name);
             if Probe::of(entry.as_ref()) != node.is {
                 return Ok(false);
             }
@@ -94,8 +100,8 @@ impl Reads {
         if a.id() == b.id() {
             return Ok(true);
         }
-        for (part, node) in &self.0 {
-            let (in_a, in_b) = (a.get_name(part), b.get_name(part));
+        for node in &self.0 {
+            let (in_a, in_b) = (a.get_name(&node.name), b.get_name(&node.name));
             if Probe::of(in_a.as_ref()) != Probe::of(in_b.as_ref()) {
                 return Ok(false);
             }

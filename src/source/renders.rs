@@ -22,14 +22,14 @@ use crate::core::text::OneLine;
 /// Different renders of one overlay that are kept: HEAD's, the pins', the candidate's and a few that a walk passes.
 const RENDERS_MAX: usize = 12;
 
-/// Lists of whole objects that are kept: for checking and applying, of a dozen apps at a time.
-const OBJECTS_MAX: usize = 48;
+/// Lists of whole objects that are kept during a pass: the three overlays at HEAD, at the pins, and at what a walk meets.
+const OBJECTS_MAX: usize = 16;
 
 /// turquoise.yaml is a page; a larger one is no policy.
 pub(super) const POLICY_BYTES_MAX: u64 = 256 * 1024;
 
-/// Policies kept by their blob: one an app, and a few old ones.
-const POLICIES_MAX: usize = 4_096;
+/// Policies kept by their blob: today's, and a few old ones.
+const POLICIES_MAX: usize = 16;
 
 /// A render that may have failed with what blocks the app.
 pub(super) type Outcome<T> = Result<T, Blocked>;
@@ -39,7 +39,7 @@ pub(super) type Answer<T> = Arc<Kept<Outcome<Arc<T>>>>;
 
 type LiveQuestion = (String, Option<String>, Vec<String>);
 
-/// All that was rendered of one repo.
+/// All that was rendered of one app.
 #[derive(Debug)]
 pub(super) struct Renders {
     objects: Shelf<String, Outcome<Arc<Vec<Manifest>>>>,
@@ -64,8 +64,8 @@ impl Pair {
     }
 }
 
-impl Renders {
-    pub(super) fn new() -> Self {
+impl Default for Renders {
+    fn default() -> Self {
         Self {
             objects: Shelf::new(2).bounded(OBJECTS_MAX),
             colours: Shelf::new(RENDERS_MAX),
@@ -74,14 +74,15 @@ impl Renders {
             policies: HashMap::new(),
         }
     }
+}
 
-    /// Forgets apps that are gone; `folders` are those that are there.
-    pub(super) fn retain(&mut self, folders: &[&str]) {
-        let within = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
-        self.objects.retain(|overlay| within(overlay));
-        self.colours.retain(|(overlay, _)| within(overlay));
-        self.lives.retain(|(overlay, _, _)| within(overlay));
-        self.shapes.retain(|(folder, _)| folders.contains(&folder.as_str()));
+impl Renders {
+    /// Forgets the lists of whole objects, and which trees were asked about: everything else says what they said.
+    pub(super) fn put_away(&mut self) {
+        self.objects.clear();
+        self.colours.forget_trees();
+        self.lives.forget_trees();
+        self.shapes.forget_trees();
     }
 
     /// The objects of an overlay.
@@ -144,10 +145,10 @@ impl Renders {
         tree: Oid,
         app: &App,
         policy: &Policy,
-    ) -> Result<Outcome<Arc<Shape>>, SourceError> {
+    ) -> Result<Answer<Shape>, SourceError> {
         let question = (app.folder.clone(), policy.digest());
         if let Some(kept) = self.shapes.find(repo, &question, tree)? {
-            return Ok(kept.answer.clone());
+            return Ok(kept);
         }
         let mut reads = Reads::default();
         let mut parts = Vec::with_capacity(3);
@@ -164,7 +165,10 @@ impl Renders {
                         more.iter().filter(|problem| !problems.contains(*problem)).cloned().collect::<Vec<_>>(),
                     );
                 }
-                Err(other) => return Ok(Err(other.clone())),
+                Err(other) => {
+                    let answer = Err(other.clone());
+                    return Ok(self.shapes.keep(&question, tree, Kept { reads, answer }));
+                }
             }
         }
         let answer = match parts.as_slice() {
@@ -177,7 +181,7 @@ impl Renders {
         let files = GitTree::new(repo, tree).map_err(git("a tree cannot be read"))?;
         let answer = answer.and_then(|shape| editable(&files, app, policy, &shape).map(|()| shape));
         reads.merge(&files.into_reads());
-        Ok(self.shapes.keep(&question, tree, Kept { reads, answer }).answer.clone())
+        Ok(self.shapes.keep(&question, tree, Kept { reads, answer }))
     }
 
     /// The policy that stands at a tree. Where none can be read there, `today`'s words are taken: what a broken

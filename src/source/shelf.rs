@@ -9,8 +9,8 @@ use git2::{Oid, Repository};
 use super::error::{SourceError, git};
 use super::reads::Reads;
 
-/// Answers by tree. A look asks for a handful of commits an app; a thousand apps in a repo share this.
-const BY_TREE_MAX: usize = 8_192;
+/// Answers by tree. A look asks for a handful of commits; each app has shelves of its own.
+const BY_TREE_MAX: usize = 64;
 
 /// An answer and what was read for it.
 #[derive(Debug)]
@@ -40,6 +40,17 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
         Self { by_tree_max, ..self }
     }
 
+    /// Forgets every answer.
+    pub(super) fn clear(&mut self) {
+        self.answers = HashMap::new();
+        self.forget_trees();
+    }
+
+    /// Forgets at which trees the answers were found: they are found again by what they read.
+    pub(super) fn forget_trees(&mut self) {
+        self.by_tree = HashMap::new();
+    }
+
     /// The answer for a tree, if it is known.
     pub(super) fn find(
         &mut self,
@@ -67,7 +78,8 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     }
 
     /// Keeps an answer.
-    pub(super) fn keep(&mut self, question: &Q, tree: Oid, kept: Kept<T>) -> Arc<Kept<T>> {
+    pub(super) fn keep(&mut self, question: &Q, tree: Oid, mut kept: Kept<T>) -> Arc<Kept<T>> {
+        kept.reads.compact();
         let kept = Arc::new(kept);
         let answers = self.answers.entry(question.clone()).or_default();
         answers.push_front(Arc::clone(&kept));
@@ -84,11 +96,5 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
             }
         }
         self.by_tree.insert(by_tree, Arc::clone(kept));
-    }
-
-    /// Forgets the questions that nobody asks any more.
-    pub(super) fn retain(&mut self, mut asked: impl FnMut(&Q) -> bool) {
-        self.answers.retain(|question, _| asked(question));
-        self.by_tree.retain(|(question, _), _| asked(question));
     }
 }

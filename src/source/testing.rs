@@ -209,9 +209,9 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
 /// The only app of a repo at HEAD.
 pub(super) fn app(repo: &mut Repo) -> App {
     let head = repo.head().expect("a HEAD");
-    let mut apps = repo.apps(&head).expect("apps");
+    let apps = repo.apps(&head).expect("apps");
     assert_eq!(apps.len(), 1, "{apps:?}");
-    apps.remove(0)
+    App::clone(&apps[0])
 }
 
 /// What git says now.

@@ -228,8 +228,7 @@ fn a_commit_loses_to_whoever_was_faster() {
     let mut repo = world.open();
     let bump = world.bump("2.0.0");
     let stale = release(&mut repo, Colour::Green, &bump);
-    world.in_clone(&[&["commit", "-q", "--allow-empty", "-m", "theirs"], &["push", "-q", "origin", "main"]]);
-    let theirs = world.head();
+    let theirs = world.bump("2.0.1");
     let app = app(&mut repo);
     assert_eq!(repo.commit(&app, &stale), Ok(Committed::Stale));
     assert_eq!(world.head(), theirs, "nobody's commit is lost");
@@ -239,6 +238,56 @@ fn a_commit_loses_to_whoever_was_faster() {
     assert_eq!(tip.id().to_string(), made.as_str());
     assert_eq!(tip.parent_id(0).expect("a parent").to_string(), theirs.as_str());
     assert!(testing::is_commit(&world.git, tip.id()));
+}
+
+#[test]
+fn a_commit_lands_on_top_of_what_does_not_concern_the_app() {
+    let mut world = World::example();
+    let mut repo = world.open();
+    let bump = world.bump("2.0.0");
+    let flip = release(&mut repo, Colour::Green, &bump);
+    world.in_clone(&[&["commit", "-q", "--allow-empty", "-m", "theirs"], &["push", "-q", "origin", "main"]]);
+    let theirs = world.unrelated();
+    let made = make(&mut repo, &flip);
+    let tip = world.tip().expect("a tip");
+    assert_eq!(tip.id().to_string(), made.as_str());
+    assert_eq!(tip.parent_id(0).expect("a parent").to_string(), theirs.as_str(), "nobody's commit is lost");
+    assert_eq!(look(&mut repo).declared, Declared::Colour(Colour::Green));
+}
+
+#[test]
+fn what_concerns_an_app_is_told_from_what_does_not() {
+    let mut world = World::example();
+    let mut repo = world.open();
+    let app = app(&mut repo);
+    type Step = (&'static str, bool, fn(&mut World));
+    let steps: [Step; 9] = [
+        ("nothing", true, |_| {}),
+        ("docs", true, |world| drop(world.unrelated())),
+        ("an empty commit of a person", true, |world| drop(world.commit_files(&[], "Nothing"))),
+        ("another app's fact", true, |world| drop(world.commit_files(&[], "Say\n\nTurquoise-App: shops\n"))),
+        ("its own fact", false, |world| drop(world.commit_files(&[], "Say\n\nTurquoise-App: shop\n"))),
+        ("a bump", false, |world| drop(world.bump("9.9.9"))),
+        ("a bump and back", false, |world| {
+            let before = world.read(testing::TAG_FILE);
+            world.bump("9.9.8");
+            world.commit_files(&[(testing::TAG_FILE, Some(&before))], "Back");
+        }),
+        ("its lock", false, |world| drop(world.commit_files(&[(LOCK_FILE, Some("a: b\n"))], "Lock"))),
+        ("a branch made anew", false, |world| {
+            let anew = world.write(&[("docs/other", Some("x"))], "Squash", None, &[]);
+            world.set_main(anew);
+        }),
+    ];
+    for (what, same, step) in steps {
+        look(&mut repo);
+        step(&mut world);
+        assert_eq!(repo.is_unchanged(&app, &world.head()), Ok(same), "{what}");
+        assert_eq!(repo.still(&app).expect("a HEAD").is_some(), same, "{what}");
+        if what == "a branch made anew" {
+            return;
+        }
+    }
 }
 
 #[test]
@@ -485,7 +534,7 @@ fn two_apps_of_one_name_are_both_blocked() {
         ],
         "Add apps",
     );
-    let mut repo = world.open();
+    let repo = world.open();
     let apps = repo.apps(&world.head()).expect("apps");
     let found: Vec<_> = apps.iter().map(|app| (app.folder.as_str(), app.name.as_str(), app.policy.is_ok())).collect();
     assert_eq!(found, [("", "shop", false), ("other", "shop", false), ("third", "third", true)]);

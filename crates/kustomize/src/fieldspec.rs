@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use crate::resource::Gvk;
 
@@ -69,7 +69,7 @@ fn walk(
                 *next = match (is_list, rest.is_none(), make) {
                     (true, _, _) => Value::Array(Vec::new()),
                     (false, _, Make::Nothing) => Value::Null,
-                    (false, true, Make::Scalar) => Value::String(String::new()),
+                    (false, true, Make::Scalar) => "".into(),
                     (false, true, Make::Map) | (false, false, _) => Value::Object(Map::new()),
                 };
             }
@@ -132,7 +132,7 @@ pub(crate) fn merge_all(list: &mut Vec<FieldSpec>, specs: &[FieldSpec]) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::value::json;
 
     #[test]
     fn slashes_can_be_protected() {

@@ -34,6 +34,7 @@ mod resource;
 mod schema;
 mod transform;
 mod tree;
+mod value;
 mod vars;
 pub mod yaml;
 

@@ -19,8 +19,16 @@ pub const KUSTOMIZATIONS_MAX: usize = 2_000;
 /// Nesting of one YAML document. Custom resource definitions reach about 60; recursion over values relies on this bound.
 pub const DEPTH_MAX: usize = 250;
 
-/// Nodes of one document after aliases are expanded, counted while expanding. A 16 MiB file without aliases holds fewer than four million.
-pub const DOCUMENT_NODES_MAX: usize = 4_000_000;
+/// Nodes (scalars, lists, maps) that any build may read, after aliases are expanded. A node takes about 40 bytes, so this
+/// is what 16 MiB hold.
+pub const NODES_BASE: usize = 400_000;
+
+/// Beyond that a build may read one node for so many bytes of its files, which keeps its memory within twenty times their
+/// size. Manifests have one for ten to twenty bytes; only endless lists of single digits are denser.
+pub const BYTES_PER_NODE_MIN: usize = 2;
+
+/// Nodes that labels, annotations and patches may add in one build: forty labels on each of a hundred thousand resources.
+pub const ADDED_NODES_MAX: usize = 4_000_000;
 
 /// Nodes that aliases may add to one document. Seven hundred bytes of nested aliases stand for billions of nodes, honest use for a few thousand.
 pub const ALIAS_NODES_MAX: usize = 200_000;

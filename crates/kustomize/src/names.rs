@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::Value;
+use crate::value::{Text, Value};
 
 use crate::config::Config;
 use crate::fieldspec::{FieldSpec, Make};
@@ -13,16 +13,16 @@ use crate::yaml::text_of;
 /// What is known of an object that others may refer to, taken before any reference is changed.
 struct Candidate {
     gvk: Gvk,
-    previous_kinds: Vec<String>,
-    previous_names: Vec<String>,
-    original_namespace: String,
+    previous_kinds: Vec<Text>,
+    previous_names: Vec<Text>,
+    original_namespace: Text,
     /// The namespace it is compared by.
-    effective_namespace: String,
-    name: String,
+    effective_namespace: Text,
+    name: Text,
     /// As written, perhaps empty.
-    namespace: String,
-    prefixes: Vec<String>,
-    suffixes: Vec<String>,
+    namespace: Text,
+    prefixes: Vec<Text>,
+    suffixes: Vec<Text>,
 }
 
 impl Candidate {
@@ -88,11 +88,11 @@ pub(crate) fn fix_references(resources: &mut [Resource], config: &Config) -> Res
 fn role_reference(resource: &Resource) -> Option<Gvk> {
     let role = resource.object.get("roleRef")?;
     let text = |field: &str| role.get(field).filter(|value| !value.is_null()).and_then(text_of);
-    Some(Gvk { group: text("apiGroup")?, version: String::new(), kind: text("kind")? })
+    Some(Gvk { group: text("apiGroup")?, version: Text::default(), kind: text("kind")? })
 }
 
 /// Namespaces of the service accounts that a role binding lists: it may refer there.
-fn binding_namespaces(resource: &Resource) -> Result<Vec<String>, String> {
+fn binding_namespaces(resource: &Resource) -> Result<Vec<Text>, String> {
     if resource.kind() != "RoleBinding" || resource.is_cluster_scoped() {
         return Ok(Vec::new());
     }
@@ -105,7 +105,7 @@ fn binding_namespaces(resource: &Resource) -> Result<Vec<String>, String> {
     named
         .map(|name| {
             name.as_str()
-                .map(String::from)
+                .map(Text::from)
                 .ok_or_else(|| "a subject's `namespace` is no string; leave it out or fill it in".into())
         })
         .collect()
@@ -116,7 +116,7 @@ struct Referrer<'a> {
     by_name: &'a HashMap<&'a str, Vec<&'a Candidate>>,
     target: &'a Gvk,
     role: Option<Gvk>,
-    binding_namespaces: &'a [String],
+    binding_namespaces: &'a [Text],
 }
 
 impl<'a> Referrer<'a> {
@@ -134,9 +134,9 @@ impl<'a> Referrer<'a> {
                 if found.name == name && found.namespace.is_empty() {
                     return Ok(());
                 }
-                map.insert("name".into(), found.name.clone().into());
+                map.insert("name", found.name.clone().into());
                 if !found.namespace.is_empty() {
-                    map.insert("namespace".into(), found.namespace.clone().into());
+                    map.insert("namespace", found.namespace.clone().into());
                 }
                 Ok(())
             }
@@ -188,7 +188,7 @@ impl<'a> Referrer<'a> {
     }
 
     fn shares_affixes(&self, candidate: &Candidate, empty_fits: bool) -> bool {
-        let fits = |a: &[String], b: &[String]| (empty_fits && (a.is_empty() || b.is_empty())) || same_ending(a, b);
+        let fits = |a: &[Text], b: &[Text]| (empty_fits && (a.is_empty() || b.is_empty())) || same_ending(a, b);
         fits(&candidate.prefixes, &self.own.prefixes) && fits(&candidate.suffixes, &self.own.suffixes)
     }
 }
@@ -209,7 +209,7 @@ fn in_namespace<'a>(
 }
 
 /// Whether the shorter list is the end of the longer one; an empty list only goes with an empty one.
-fn same_ending(a: &[String], b: &[String]) -> bool {
+fn same_ending(a: &[Text], b: &[Text]) -> bool {
     if a.is_empty() || b.is_empty() {
         return a.len() == b.len();
     }

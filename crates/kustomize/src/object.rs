@@ -1,6 +1,6 @@
 //! What a build gives back.
 
-use serde_json::Value;
+use crate::value::Value;
 
 use crate::error::Warning;
 use crate::resource::Origin;
@@ -30,15 +30,43 @@ impl Output {
 }
 
 /// One rendered object.
+///
+/// ```
+/// use turquoise_kustomize::{Build, MemoryTree};
+///
+/// let tree = MemoryTree::new([
+///     ("kustomization.yaml", "resources: [deployment.yaml]\nnamespace: shop\n"),
+///     ("deployment.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 2}\n"),
+/// ]);
+/// let output = Build::new(&tree, "").run()?;
+/// let object = &output.objects[0];
+/// assert_eq!((object.group(), object.api_version(), object.kind()), ("apps", "apps/v1", "Deployment"));
+/// assert_eq!((object.name(), object.namespace()), ("web", Some("shop")));
+/// assert_eq!((object.origin.path.as_str(), object.origin.line), ("deployment.yaml", 1));
+/// assert_eq!(object.to_json()["spec"]["replicas"], 2);
+/// # Ok::<(), turquoise_kustomize::BuildErrors>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Object {
     /// The object, always a map.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where it came from.
     pub origin: Origin,
 }
 
 impl Object {
+    /// The object as JSON, always a map.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.value.to_json()
+    }
+
+    /// The object as one YAML document.
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        yaml::append_document(&mut out, &self.value);
+        out
+    }
+
     fn text(&self, field: &str) -> &str {
         self.value.get(field).and_then(Value::as_str).unwrap_or("")
     }
@@ -60,11 +88,11 @@ impl Object {
 
     /// `metadata.name`; empty if it is no string.
     pub fn name(&self) -> &str {
-        self.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("")
+        self.value.at(&["metadata", "name"]).and_then(Value::as_str).unwrap_or("")
     }
 
     /// `metadata.namespace`, if there is one.
     pub fn namespace(&self) -> Option<&str> {
-        self.value.pointer("/metadata/namespace").and_then(Value::as_str)
+        self.value.at(&["metadata", "namespace"]).and_then(Value::as_str)
     }
 }

@@ -1,7 +1,7 @@
 //! Replacements: a field of one object is copied into fields of others.
 
+use crate::value::{Map, Text, Value};
 use regex::Regex;
-use serde_json::{Map, Value};
 
 use crate::fieldspec::split_path;
 use crate::kustomization::{FieldOptions, Replacement, ReplacementTarget, Selector};
@@ -50,8 +50,8 @@ fn show(selector: &Selector) -> String {
     let gvk = &selector.gvk;
     let parts = [
         ("kind", &gvk.kind),
-        ("name", &selector.name),
-        ("namespace", &selector.namespace),
+        ("name", &Text::from(&selector.name)),
+        ("namespace", &Text::from(&selector.namespace)),
         ("group", &gvk.group),
         ("version", &gvk.version),
     ];
@@ -78,7 +78,7 @@ fn refined(value: &Value, options: &FieldOptions) -> Result<Value, String> {
     let index = usize::try_from(options.index).ok();
     index
         .and_then(|index| text.split(&options.delimiter).nth(index))
-        .map(|part| Value::String(part.to_string()))
+        .map(Value::from)
         .ok_or_else(|| format!("the source's index {} is out of bounds for `{text}`", options.index))
 }
 
@@ -271,7 +271,7 @@ fn visit(value: &mut Value, path: &[Segment], make: Option<&Value>, made: bool, 
             if let Some(make) = make.filter(|_| !map.contains_key(field)) {
                 let mut fresh = fresh(rest, make);
                 visit(&mut fresh, rest, Some(make), true, set)?;
-                map.insert(field.clone(), fresh);
+                map.insert(field.as_str(), fresh);
                 return Ok(());
             }
             map.get_mut(field).map_or(Ok(()), |value| visit(value, rest, make, false, set))
@@ -307,7 +307,7 @@ fn visit(value: &mut Value, path: &[Segment], make: Option<&Value>, made: bool, 
                 if field.is_empty() {
                     set(&mut item, true)?;
                 } else {
-                    item = Value::Object(Map::from_iter([(field.clone(), item)]));
+                    item = Value::Object(Map::from_iter([(field.into(), item)]));
                     visit(&mut item, rest, Some(make), false, set)?;
                 }
                 items.push(item);
@@ -346,7 +346,7 @@ fn set_field(field: &mut Value, made: bool, value: &Value, options: &FieldOption
     }
     let mut text = text_of(value).unwrap_or_default();
     if !options.delimiter.is_empty() {
-        let old = if made || field.is_null() { String::new() } else { text_of(field).unwrap_or_default() };
+        let old = if made || field.is_null() { Text::default() } else { text_of(field).unwrap_or_default() };
         let mut parts: Vec<&str> = old.split(&options.delimiter).collect();
         let index = usize::try_from(options.index);
         match index {
@@ -358,7 +358,7 @@ fn set_field(field: &mut Value, made: bool, value: &Value, options: &FieldOption
                 }
             }
         }
-        text = parts.join(&options.delimiter);
+        text = parts.join(&options.delimiter).into();
     }
     let typed = plain(&text);
     *field = match field {

@@ -1,6 +1,6 @@
 //! One object on its way through the build, with what the build must remember about it.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use crate::schema;
 use crate::yaml::text_of;
@@ -14,9 +14,9 @@ pub(crate) const CLUSTER_SCOPED: &str = "_non_namespaceable_";
 /// Group, version and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Gvk {
-    pub(crate) group: String,
-    pub(crate) version: String,
-    pub(crate) kind: String,
+    pub(crate) group: Text,
+    pub(crate) version: Text,
+    pub(crate) kind: Text,
 }
 
 impl Gvk {
@@ -31,8 +31,8 @@ impl Gvk {
         fits(&self.group, &selector.group) && fits(&self.version, &selector.version) && fits(&self.kind, &selector.kind)
     }
 
-    pub(crate) fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    pub(crate) fn api_version(&self) -> Text {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version).into() }
     }
 }
 
@@ -40,8 +40,8 @@ impl Gvk {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Id {
     pub(crate) gvk: Gvk,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+    pub(crate) namespace: Text,
+    pub(crate) name: Text,
 }
 
 impl std::fmt::Display for Id {
@@ -60,9 +60,9 @@ impl std::fmt::Display for Id {
 /// An earlier kind, name and namespace of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PreviousId {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) namespace: String,
+    pub(crate) kind: Text,
+    pub(crate) name: Text,
+    pub(crate) namespace: Text,
 }
 
 /// What a generator does when the object exists already.
@@ -83,14 +83,27 @@ pub struct Origin {
     pub line: usize,
 }
 
+/// The same while the build holds it: thousands of objects share one path.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    pub(crate) path: Text,
+    pub(crate) line: usize,
+}
+
+impl From<Source> for Origin {
+    fn from(source: Source) -> Self {
+        Self { path: source.path.to_string(), line: source.line }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resource {
     /// The object; empty once a patch deleted it.
-    pub(crate) object: Map<String, Value>,
-    pub(crate) origin: Origin,
+    pub(crate) object: Map,
+    pub(crate) origin: Source,
     pub(crate) previous: Vec<PreviousId>,
-    pub(crate) prefixes: Vec<String>,
-    pub(crate) suffixes: Vec<String>,
+    pub(crate) prefixes: Vec<Text>,
+    pub(crate) suffixes: Vec<Text>,
     pub(crate) behavior: Behavior,
     pub(crate) needs_hash: bool,
     /// Names of the variables whose value is read from this object.
@@ -98,7 +111,7 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
-    pub(crate) fn new(object: Map<String, Value>, origin: Origin) -> Self {
+    pub(crate) fn new(object: Map, origin: Source) -> Self {
         Self { object, origin, ..Self::default() }
     }
 
@@ -130,27 +143,27 @@ impl Resource {
     }
 
     /// The name; other scalars than strings count as their text.
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> Text {
         self.metadata("name").filter(|v| !v.is_null()).and_then(text_of).unwrap_or_default()
     }
 
-    pub(crate) fn namespace(&self) -> String {
+    pub(crate) fn namespace(&self) -> Text {
         self.metadata("namespace").filter(|v| !v.is_null()).and_then(text_of).unwrap_or_default()
     }
 
     /// Changes the metadata map, which is made if it is missing.
-    pub(crate) fn edit_metadata<R>(&mut self, act: impl FnOnce(&mut Map<String, Value>) -> R) -> R {
+    pub(crate) fn edit_metadata<R>(&mut self, act: impl FnOnce(&mut Map) -> R) -> R {
         let mut metadata = match self.object.remove("metadata") {
             Some(Value::Object(map)) => map,
             Some(_) | None => Map::new(),
         };
         let result = act(&mut metadata);
-        self.object.insert("metadata".into(), Value::Object(metadata));
+        self.object.insert("metadata", Value::Object(metadata));
         result
     }
 
     pub(crate) fn set_name(&mut self, name: &str) {
-        self.edit_metadata(|metadata| metadata.insert("name".into(), name.into()));
+        self.edit_metadata(|metadata| metadata.insert("name", name.into()));
     }
 
     pub(crate) fn set_namespace(&mut self, namespace: &str) {
@@ -159,27 +172,27 @@ impl Resource {
                 self.edit_metadata(|metadata| metadata.remove("namespace"));
             }
         } else {
-            self.edit_metadata(|metadata| metadata.insert("namespace".into(), namespace.into()));
+            self.edit_metadata(|metadata| metadata.insert("namespace", namespace.into()));
         }
     }
 
     /// The strings of `metadata.labels` or `metadata.annotations`.
-    pub(crate) fn string_map(&self, field: &str) -> Map<String, Value> {
+    pub(crate) fn string_map(&self, field: &str) -> Map {
         self.metadata(field).and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// The text of one label or annotation.
-    pub(crate) fn string_in(&self, field: &str, key: &str) -> Option<String> {
+    pub(crate) fn string_in(&self, field: &str, key: &str) -> Option<Text> {
         self.metadata(field)?.as_object()?.get(key).and_then(text_of)
     }
 
-    pub(crate) fn set_string_map(&mut self, field: &str, map: Map<String, Value>) {
+    pub(crate) fn set_string_map(&mut self, field: &str, map: Map) {
         if map.is_empty() {
             if self.metadata(field).is_some() {
                 self.edit_metadata(|metadata| metadata.remove(field));
             }
         } else {
-            self.edit_metadata(|metadata| metadata.insert(field.into(), Value::Object(map)));
+            self.edit_metadata(|metadata| metadata.insert(field, Value::Object(map)));
         }
     }
 
@@ -188,7 +201,7 @@ impl Resource {
     }
 
     /// The namespace by which the object is compared.
-    pub(crate) fn effective_namespace(&self) -> String {
+    pub(crate) fn effective_namespace(&self) -> Text {
         effective_namespace(self.is_cluster_scoped(), self.namespace())
     }
 
@@ -230,15 +243,15 @@ impl Resource {
     /// Takes the history that an earlier tool wrote into annotations.
     pub(crate) fn take_history(&mut self) {
         const PREFIX: &str = "internal.config.kubernetes.io/";
-        let has_any = |annotations: &Map<String, Value>| annotations.keys().any(|key| key.starts_with(PREFIX));
+        let has_any = |annotations: &Map| annotations.keys().any(|key| key.starts_with(PREFIX));
         if !self.metadata("annotations").and_then(Value::as_object).is_some_and(has_any) {
             return;
         }
         let mut annotations = self.string_map("annotations");
-        let mut take = |name: &str| -> Vec<String> {
+        let mut take = |name: &str| -> Vec<Text> {
             let taken = annotations.remove(&format!("{PREFIX}{name}"));
             let text = taken.as_ref().and_then(Value::as_str).unwrap_or("");
-            text.split(',').filter(|part| !part.is_empty()).map(String::from).collect()
+            text.split(',').filter(|part| !part.is_empty()).map(Text::from).collect()
         };
         let (names, namespaces, kinds) = (take("previousNames"), take("previousNamespaces"), take("previousKinds"));
         (self.prefixes, self.suffixes) = (take("prefixes"), take("suffixes"));
@@ -265,7 +278,7 @@ impl Resource {
     }
 }
 
-pub(crate) fn effective_namespace(cluster_scoped: bool, namespace: String) -> String {
+pub(crate) fn effective_namespace(cluster_scoped: bool, namespace: Text) -> Text {
     if cluster_scoped {
         CLUSTER_SCOPED.into()
     } else if namespace.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::Var;
@@ -21,7 +21,7 @@ pub(crate) fn declare(
 ) -> Result<(), String> {
     for var in added {
         let cluster_scoped = schema::is_cluster_scoped(&var.gvk.api_version(), &var.gvk.kind);
-        let namespace = effective_namespace(cluster_scoped, var.object_namespace.clone());
+        let namespace = effective_namespace(cluster_scoped, var.object_namespace.as_str().into());
         let by_namespace = cluster_scoped || !var.object_namespace.is_empty();
         let fits = |resource: &Resource| {
             resource.all_ids().iter().any(|id| {
@@ -132,7 +132,7 @@ fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usi
 /// `$(NAME)` becomes the value, `$$` a dollar. A text that is one variable takes the value's type.
 fn expand(text: &str, known: &mut BTreeMap<String, Known>) -> Value {
     if !text.contains('$') {
-        return Value::String(text.to_string());
+        return text.into();
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -175,13 +175,13 @@ fn expand(text: &str, known: &mut BTreeMap<String, Known>) -> Value {
         }
     }
     out.push_str(rest);
-    Value::String(out)
+    out.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::value::json;
 
     #[test]
     fn variables_expand_like_in_containers() {

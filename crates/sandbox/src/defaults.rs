@@ -12,7 +12,10 @@ pub(crate) fn fill(resource: &Resource, object: &mut Value) {
         "ReplicaSet" | "ReplicationController" => replica_set(object),
         "StatefulSet" => stateful_set(object),
         "DaemonSet" => daemon_set(object),
-        "Job" => job(&mut object["spec"]),
+        "Job" => {
+            child(object, "status");
+            job(&mut object["spec"]);
+        }
         "CronJob" => cron_job(object),
         "Pod" => pod(object),
         "Service" => service(object),
@@ -88,6 +91,22 @@ fn job(spec: &mut Value) {
     default(spec, "suspend", false);
     default(spec, "podReplacementPolicy", "TerminatingOrFailed");
     template(spec);
+}
+
+/// A Job's selector, which the server makes from its uid unless `manualSelector` is set.
+pub(crate) fn job_selector(job: &mut Value) {
+    let spec = child(job, "spec");
+    if spec["manualSelector"] == true {
+        return;
+    }
+    let (uid, name) = (job["metadata"]["uid"].clone(), job["metadata"]["name"].clone());
+    let spec = child(job, "spec");
+    spec["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let labels = child(child(child(spec, "template"), "metadata"), "labels");
+    for prefix in ["", "batch.kubernetes.io/"] {
+        labels[format!("{prefix}controller-uid")] = uid.clone();
+        labels[format!("{prefix}job-name")] = name.clone();
+    }
 }
 
 fn cron_job(object: &mut Value) {

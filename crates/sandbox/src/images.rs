@@ -115,6 +115,24 @@ fn split(image: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && !tag.is_empty() && !tag.contains('/') && !name.contains('@')).then_some((name, tag))
 }
 
+/// A kubelet's words about a name that no image can have.
+pub(crate) fn invalid_name(image: &str) -> Option<String> {
+    let why = if image.is_empty() || image.contains(char::is_whitespace) {
+        "invalid reference format"
+    } else {
+        let (name, _tag) = split(image).unwrap_or((image, ""));
+        // A registry's host may be in upper case, what it holds may not.
+        let (host, repository) = name.split_once('/').unwrap_or(("", name));
+        let is_registry = host.contains(['.', ':']) || host == "localhost";
+        let lower = |text: &str| !text.contains(|letter: char| letter.is_ascii_uppercase());
+        if lower(repository) && (is_registry || lower(host)) {
+            return None;
+        }
+        "invalid reference format: repository name must be lowercase"
+    };
+    Some(format!("Failed to apply default image tag {image:?}: couldn't parse image name {image:?}: {why}"))
+}
+
 fn is_version(text: &str) -> bool {
     let parts: Vec<_> = text.split('.').collect();
     parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())

@@ -3,6 +3,7 @@
 //!
 //! What is modelled, and what differs from a real cluster, is listed in this crate's README.
 
+mod admission;
 mod api;
 mod apply;
 mod clock;
@@ -16,6 +17,7 @@ mod network;
 mod object;
 mod options;
 mod patch;
+mod quota;
 mod resources;
 mod sandbox;
 mod schema;

@@ -213,4 +213,14 @@ known! {
     DEPLOYMENTS = "deployments", "apps";
     REPLICA_SETS = "replicasets", "apps";
     ENDPOINT_SLICES = "endpointslices", "discovery.k8s.io";
+    STATEFUL_SETS = "statefulsets", "apps";
+    DAEMON_SETS = "daemonsets", "apps";
+    CONTROLLER_REVISIONS = "controllerrevisions", "apps";
+    JOBS = "jobs", "batch";
+    AUTOSCALERS = "horizontalpodautoscalers", "autoscaling";
+    DISRUPTION_BUDGETS = "poddisruptionbudgets", "policy";
+    VOLUME_CLAIMS = "persistentvolumeclaims", "";
+    QUOTAS = "resourcequotas", "";
+    POLICIES = "validatingadmissionpolicies", "admissionregistration.k8s.io";
+    POLICY_BINDINGS = "validatingadmissionpolicybindings", "admissionregistration.k8s.io";
 }

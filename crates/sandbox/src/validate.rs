@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::admission;
 use crate::api::errors::FieldError;
 use crate::object::{self, int, list, map, text};
 use crate::resources::Resource;
@@ -37,10 +38,8 @@ pub(crate) fn check(resource: &Resource, old: Option<&Value>, new: &Value) -> Ve
         "Pod" => pod(old, new, &mut errors),
         "Service" => service(old, new, &mut errors),
         "ConfigMap" | "Secret" => frozen_data(resource, old, new, &mut errors),
-        "HorizontalPodAutoscaler" if int(new, "/spec/maxReplicas").unwrap_or(0) < 1 => {
-            let value = json!(int(new, "/spec/maxReplicas").unwrap_or(0));
-            errors.push(FieldError::invalid("spec.maxReplicas", &value, "must be greater than 0"));
-        }
+        "HorizontalPodAutoscaler" => autoscaler(new, &mut errors),
+        "ValidatingAdmissionPolicy" => errors.extend(admission::problems(new)),
         "RoleBinding" | "ClusterRoleBinding" => {
             if let Some(old) = old
                 && old["roleRef"] != new["roleRef"]
@@ -48,16 +47,37 @@ pub(crate) fn check(resource: &Resource, old: Option<&Value>, new: &Value) -> Ve
                 errors.push(FieldError::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
             }
         }
-        "Job" => {
-            if let Some(old) = old
-                && old.pointer("/spec/template") != new.pointer("/spec/template")
-            {
-                errors.push(FieldError::invalid("spec.template", &new["spec"]["template"], IMMUTABLE));
-            }
-        }
+        "Job" => job(old, new, &mut errors),
         _ => (),
     }
     errors
+}
+
+fn autoscaler(new: &Value, errors: &mut Vec<FieldError>) {
+    let (low, high) = (int(new, "/spec/minReplicas").unwrap_or(1), int(new, "/spec/maxReplicas").unwrap_or(0));
+    if high < 1 {
+        errors.push(FieldError::invalid("spec.maxReplicas", &json!(high), "must be greater than 0"));
+    }
+    if high < low {
+        let why = "must be greater than or equal to `minReplicas`";
+        errors.push(FieldError::invalid("spec.maxReplicas", &json!(high), why));
+    }
+}
+
+fn job(old: Option<&Value>, new: &Value, errors: &mut Vec<FieldError>) {
+    let template = &new["spec"]["template"];
+    pod_spec(&template["spec"], "spec.template.spec", errors);
+    let policy = &template["spec"]["restartPolicy"];
+    if *policy != "OnFailure" && *policy != "Never" {
+        let field = "spec.template.spec.restartPolicy";
+        errors.push(FieldError::unsupported(field, policy, &["OnFailure", "Never"]));
+    }
+    let Some(old) = old else { return };
+    for field in ["template", "selector", "completions", "completionMode"] {
+        if old["spec"][field] != new["spec"][field] {
+            errors.push(FieldError::invalid(format!("spec.{field}"), &new["spec"][field], IMMUTABLE));
+        }
+    }
 }
 
 fn check_name(resource: &Resource, object: &Value, errors: &mut Vec<FieldError>) {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::admission::{self, Attempt};
 use crate::api::errors::ApiError;
 use crate::apply::{self, Author};
 use crate::defaults;
 use crate::network::service;
 use crate::object::{self, text};
+use crate::quota;
 use crate::resources::{NAMESPACES, Resource};
 use crate::store::{Key, Transaction};
 use crate::validate;
@@ -96,9 +98,15 @@ impl World {
             object::remove(&mut object, "status");
         }
         defaults::fill(resource, &mut object);
+        if resource.plural == "jobs" {
+            defaults::job_selector(&mut object);
+        }
         if write.is_client {
             refuse_invalid(resource, None, &object)?;
         }
+        let attempt = Attempt { operation: "CREATE", resource, namespace: &key.namespace, old: None, new: &object };
+        admission::check(transaction, &attempt)?;
+        quota::check(transaction, resource, &key.namespace, &key.name)?;
         if !write.is_applied {
             let time = self.options.clock.seconds();
             let author = Author { manager: write.manager, subresource: write.subresource, time: &time };
@@ -141,6 +149,11 @@ impl World {
                 service::allocate(self, Some(old), &mut new)
                     .map_err(|error| ApiError::invalid(resource, &key.name, &[error]))?;
             }
+        }
+        if write.subresource.is_empty() {
+            let namespace = &key.namespace;
+            let attempt = Attempt { operation: "UPDATE", resource, namespace, old: Some(old), new: &new };
+            admission::check(transaction, &attempt)?;
         }
         if resource.generation && differs_beyond_metadata(old, &new) {
             let generation = object::int(old, "/metadata/generation").unwrap_or(0) + 1;

@@ -10,12 +10,16 @@
 //! | `/healthz` | 200 | 200 |
 //! | `/smoke` | 200 `{"ok": true, ...}`, or 500 with a reason | the same |
 //! | `/slow?ms=N` | answers after N milliseconds | the same |
+//!
+//! `shop migrate` ([`Task`]) is work that ends by itself, for Jobs and CronJobs.
 
 mod app;
 mod backend;
 mod server;
 mod settings;
+mod task;
 
 pub use backend::{Names, Resolver};
 pub use server::{Exit, serve};
 pub use settings::{Fault, Log, Settings, SettingsError, Tier, UnknownFault};
+pub use task::Task;

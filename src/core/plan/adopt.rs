@@ -84,6 +84,7 @@ fn record(view: &View<'_>) -> Record {
         deployed_at: view.head().clone(),
         attempt: view.attempt(view.revision()),
         started_at: view.observed.at,
+        endpoints_since: None,
         in_use: true,
         superseded: BTreeSet::new(),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::view::View;
-use super::{commit, overlay, release, standing, watch};
+use super::{commit, overlay, release, verify, watch};
 use crate::core::action::{Action, Commit, Size, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
@@ -51,7 +51,7 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     }
     draft.act_all(resized(view, serving));
     for service in view.observed.live() {
-        if !standing::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
+        if !verify::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
             draft.wait(Waiting::Endpoints { service: service.name.clone(), colour: serving });
         }
     }
@@ -92,6 +92,7 @@ fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
         deployed_at: view.head().clone(),
         attempt: view.attempt(&pin.revision),
         started_at: view.observed.at,
+        endpoints_since: None,
         in_use: true,
         superseded: BTreeSet::new(),
     });

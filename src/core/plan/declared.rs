@@ -2,7 +2,8 @@
 //! and patch, a Service patched by hand. One rule for all of them (rule 5).
 
 use super::draft::Draft;
-use super::standing::{self, Keep, Outcome, Via};
+use super::standing::{self, Keep, Outcome};
+use super::verify::{self, Via};
 use super::view::View;
 use super::{commit, overlay};
 use crate::core::action::{Action, Commit, Switch, Topic};
@@ -31,17 +32,17 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     match standing::ready(view, declared, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(reason) => {
-            draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
+            draft.act(Action::Commit(take_back(view, serving, declared, source, &reason.line())));
             return draft.done(Phase::Flipping);
         }
         Outcome::Yes => {}
     }
     let pinned = view.released_pin(declared).is_some_and(|pin| pin.revision == *source);
     if !(pinned && view.desired.verdicts.released_and_not_rejected_since(source)) {
-        match standing::verified(view, declared, source, Via::Preview).note(&mut draft) {
+        match verify::verified(view, declared, source, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
             Outcome::Failed(reason) => {
-                draft.act(Action::Commit(take_back(view, serving, declared, source, &reason)));
+                draft.act(Action::Commit(take_back(view, serving, declared, source, &reason.line())));
                 return draft.done(Phase::Flipping);
             }
             Outcome::Yes => {}

@@ -1,7 +1,8 @@
 //! Nothing serves: the first deploy, or an empty cluster that is built again from the pins (rule 12).
 
 use super::draft::Draft;
-use super::standing::{self, Keep, Outcome, Via};
+use super::standing::{self, Keep, Outcome};
+use super::verify::{self, Via};
 use super::view::View;
 use super::{commit, idle, overlay};
 use crate::core::action::{Action, Topic};
@@ -48,14 +49,15 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
     let failed = match standing::ready(view, colour, &attempt).note(&mut draft) {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(reason) => Some(reason),
-        Outcome::Yes => match standing::verified(view, colour, revision, Via::Preview).note(&mut draft) {
+        Outcome::Yes => match verify::verified(view, colour, revision, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
             Outcome::Failed(reason) => Some(reason),
             Outcome::Yes => None,
         },
     };
     match failed {
-        Some(reason) => {
+        Some(failure) => {
+            let reason = failure.line();
             let empty = commit::empty(view, None, Topic::Reject { colour, reason: reason.clone() });
             draft.act(Action::Commit(commit::reject(view, empty, revision, &reason)));
             draft.done(Phase::Verifying)
@@ -81,7 +83,7 @@ fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &Com
         Outcome::Pending => draft.done(Phase::Deploying),
         // Nothing else can serve: it is waited for, and the pod's words are shown.
         Outcome::Failed(failure) => {
-            draft.alert(Alert::NothingToGoBackTo { failure });
+            draft.alert(Alert::NothingToGoBackTo { failure: failure.line() });
             draft.done(Phase::Deploying)
         }
         Outcome::Yes => {

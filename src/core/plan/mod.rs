@@ -24,6 +24,7 @@ mod release;
 mod restore;
 mod standing;
 mod unclear;
+mod verify;
 mod view;
 mod watch;
 

@@ -48,6 +48,7 @@ pub(super) fn before_candidate(view: &View<'_>, live: Colour, preview: Colour) -
     let missing_preview = view.service_names(Role::Preview).any(|name| view.service(name).is_none());
     let roles: &[Role] = if missing_preview { &[Role::Shared, Role::Preview] } else { &[Role::Shared] };
     actions.extend(apply(view, view.head(), roles, live, preview));
+    actions.extend(put_back(view, live, preview));
     actions.extend(point_previews(view, preview));
     actions
 }

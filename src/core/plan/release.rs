@@ -1,7 +1,8 @@
 //! What is wanted (rules 1-4), verified and committed (rules 8, 9, 11).
 
 use super::draft::Draft;
-use super::standing::{self, Keep, Outcome, Via};
+use super::standing::{self, Keep, Outcome};
+use super::verify::{self, Via};
 use super::view::View;
 use super::{agreed, commit, idle, overlay};
 use crate::core::action::{Action, Topic};
@@ -42,16 +43,16 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
         Outcome::Pending => return draft.done(Phase::Deploying),
         Outcome::Failed(failure) if is_verified(view, candidate, revision) => {
             // It was good once, and whoever approves it waits for it to be ready again: rule 5 has its own deadline.
-            draft.alert(Alert::VerifiedNotReady { colour: candidate, failure });
+            draft.alert(Alert::VerifiedNotReady { colour: candidate, failure: failure.line() });
             return await_approval(view, draft, serving, revision);
         }
-        Outcome::Failed(reason) => return reject(view, draft, serving, &reason),
+        Outcome::Failed(reason) => return reject(view, draft, serving, &reason.line()),
         Outcome::Yes => {}
     }
     if !back.is_some_and(|pin| may_skip_checks(view, candidate, pin)) {
-        match standing::verified(view, candidate, revision, Via::Preview).note(&mut draft) {
+        match verify::verified(view, candidate, revision, Via::Preview).note(&mut draft) {
             Outcome::Pending => return draft.done(Phase::Verifying),
-            Outcome::Failed(reason) => return reject(view, draft, serving, &reason),
+            Outcome::Failed(reason) => return reject(view, draft, serving, &reason.line()),
             Outcome::Yes => {}
         }
     }

@@ -87,7 +87,8 @@ fn from_cluster(view: &View<'_>, commit: Commit, serving: Colour) -> Commit {
     let Some(mut commit) = commit::pin(view, commit.clone(), serving, &record.revision, PinState::Released) else {
         return commit;
     };
-    if !view.desired.verdicts.mentions(&record.revision) && view.desired.own_lock.is_none() {
+    let unheard = view.desired.rewritten || view.desired.own_lock.is_none();
+    if unheard && !view.desired.verdicts.mentions(&record.revision) {
         commit = commit::say(view, commit, &record.revision, Verdict::Released);
     }
     let idle = serving.other();

@@ -6,12 +6,11 @@ use super::draft::Draft;
 use super::view::View;
 use crate::core::action::{Action, Deploy, Scale, Size, Stamp};
 use crate::core::colour::Colour;
-use crate::core::desired::{Role, WorkloadSpec};
+use crate::core::desired::WorkloadSpec;
+use crate::core::failure::{Failure, trouble_words};
 use crate::core::ids::CommitId;
-use crate::core::observed::{CheckKey, CheckOutcome, Readiness, Record, ServiceState, Trouble, after};
-use crate::core::policy::Check;
+use crate::core::observed::{Readiness, Record, after};
 use crate::core::report::Waiting;
-use crate::core::text::OneLine;
 
 /// What became of a question about a colour.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(super) enum Standing {
     /// Not yet.
     Wait(Waiting, Option<Timestamp>),
     /// It never will, and why.
-    Failed(OneLine),
+    Failed(Failure),
 }
 
 /// A standing once its action or wait is in the plan.
@@ -34,7 +33,7 @@ pub(super) enum Outcome {
     /// The plan ends here.
     Pending,
     /// It failed, and why.
-    Failed(OneLine),
+    Failed(Failure),
 }
 
 impl Standing {
@@ -69,6 +68,7 @@ pub(super) fn deploy(view: &View<'_>, colour: Colour, render: &CommitId, attempt
             (Keep::UseAndTime, None) | (Keep::Use | Keep::Nothing, _) => view.head().clone(),
         },
         started_at: view.observed.at,
+        endpoints_since: None,
         attempt,
         in_use: keep != Keep::Nothing && old.is_some_and(|old| old.in_use),
         superseded: super::commit::superseded_by(view, colour, render),
@@ -148,7 +148,7 @@ fn twin_ready(view: &View<'_>, serving: Colour, spec: &WorkloadSpec) -> u32 {
 pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing {
     let state = view.state(colour);
     let Some(record) = &state.record else {
-        return Standing::Failed(OneLine::new(&format!("{colour} holds nothing that turquoise deployed")));
+        return Standing::Failed(Failure::NothingDeployed { colour });
     };
     let wanted = sizes(view, colour, &record.revision, serving(view, colour));
     let replicas = |size: &Size| {
@@ -159,7 +159,7 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
         // What was up at its old size grows from now on; what never came up has the time that it had.
-        let grows = state.is_down() || state.readiness() == Readiness::Ready;
+        let grows = state.is_down() || state.readiness(view.observed.at) == Readiness::Ready;
         let attempt = Some((attempt.to_owned(), if grows { view.observed.at } else { started_at }));
         return Standing::Act(Box::new(Action::Scale(Scale {
             colour,
@@ -170,17 +170,17 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     }
     let deadline = after(started_at, view.policy.readiness_deadline);
     let late = view.observed.at >= deadline;
-    let waiting = match state.readiness() {
+    let waiting = match state.readiness(view.observed.at) {
         Readiness::Ready => match too_few(view, colour, &wanted) {
             None => return Standing::Yes,
             Some((ready, wanted)) => Waiting::Size { colour, ready, wanted, deadline },
         },
         Readiness::Down => {
-            return Standing::Failed(OneLine::new(&format!("{colour} asks for no replicas at all")));
+            return Standing::Failed(Failure::NoReplicas { colour });
         }
-        Readiness::Hopeless { pod, trouble } => return Standing::Failed(words(&pod, &trouble)),
+        Readiness::Hopeless { who, trouble } => return Standing::Failed(Failure::Hopeless { who, trouble }),
         Readiness::NotYet { ready, wanted, trouble } => {
-            let trouble = trouble.map(|(pod, trouble)| words(&pod, &trouble));
+            let trouble = trouble.map(|(who, trouble)| trouble_words(&who, &trouble));
             Waiting::Readiness { colour, ready, wanted, trouble, deadline }
         }
     };
@@ -190,13 +190,16 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
             colour,
             attempt: attempt.to_owned(),
             started_at,
+            endpoints_since: None,
             guard,
         })));
     }
     if late {
-        return Standing::Failed(too_late(view, &waiting));
+        return Standing::Failed(too_late(view, waiting));
     }
-    Standing::Wait(waiting, Some(deadline))
+    let hopeless = state.troubles().filter_map(|(_, trouble)| trouble.hopeless_from);
+    let hopeless = hopeless.filter(|from| *from > view.observed.at).min();
+    Standing::Wait(waiting, Some(hopeless.map_or(deadline, |hopeless| hopeless.min(deadline))))
 }
 
 /// The first workload that is ready but smaller than wanted: `(ready, wanted)`.
@@ -207,111 +210,16 @@ fn too_few(view: &View<'_>, colour: Colour, wanted: &[Size]) -> Option<(u32, u32
     })
 }
 
-fn words(pod: &str, trouble: &Trouble) -> OneLine {
-    OneLine::new(&format!("pod {pod}: {}: {}", trouble.reason, trouble.words))
-}
-
-fn too_late(view: &View<'_>, waiting: &Waiting) -> OneLine {
-    let deadline = view.policy.readiness_deadline.as_secs_f64();
-    let state = match waiting {
-        Waiting::Readiness { ready, wanted, trouble, .. } => {
-            let words = trouble.as_ref().map(|words| format!("; {words}")).unwrap_or_default();
-            format!("{ready} of {wanted} pods ready{words}")
-        }
-        Waiting::Size { ready, wanted, .. } => {
-            format!("{ready} of {wanted} pods ready, as many as the serving colour has")
-        }
+fn too_late(view: &View<'_>, waiting: Waiting) -> Failure {
+    let after = view.policy.readiness_deadline;
+    let late = |ready, wanted, as_serving, trouble| Failure::Late { after, ready, wanted, as_serving, trouble };
+    match waiting {
+        Waiting::Readiness { ready, wanted, trouble, .. } => late(ready, wanted, false, trouble),
+        Waiting::Size { ready, wanted, .. } => late(ready, wanted, true, None),
         Waiting::Endpoints { .. }
         | Waiting::Checks { .. }
         | Waiting::Approval { .. }
         | Waiting::Watch { .. }
-        | Waiting::Retire { .. } => String::new(),
-    };
-    OneLine::new(&format!("not ready after {deadline} s: {state}"))
-}
-
-/// Whether a Service's EndpointSlices hold exactly the ready pods of the colour that it selects.
-pub(super) fn holds_exactly(view: &View<'_>, service: &ServiceState, colour: Colour) -> bool {
-    let ready = view.state(colour).ready_pods();
-    service.selects.as_deref() == Some(colour.as_str())
-        && !service.endpoints.is_empty()
-        && service.endpoints.is_subset(&ready)
-        && service.endpoints == service.selected
-}
-
-/// Through which address a colour is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Via {
-    /// The preview Service: before a flip.
-    Preview,
-    /// The live Service: after it.
-    Live,
-}
-
-/// Whether every check of the policy has passed on exactly the pods that the colour has now. Checks start when the
-/// Service's EndpointSlices hold exactly the ready pods, and their passes count only while the pods are the same.
-pub(super) fn verified(view: &View<'_>, colour: Colour, revision: &CommitId, via: Via) -> Standing {
-    let since = match via {
-        Via::Preview => None,
-        Via::Live => view.observed.flip().map(|flip| flip.at),
-    };
-    let mut todo = Vec::new();
-    let mut running = Vec::new();
-    for check in &view.policy.checks {
-        let service = match via {
-            Via::Preview => check.http.service.clone(),
-            Via::Live => live_name(view, &check.http.service),
-        };
-        let settled = view.service(&service).is_some_and(|service| holds_exactly(view, service, colour));
-        if !settled {
-            // The pods are ready: the Service is a moment behind them, and that is no fault of the candidate's.
-            return Standing::Wait(Waiting::Endpoints { service, colour }, None);
-        }
-        let key = check_key(view, check, colour, revision, (service, via));
-        match view.observed.checks.iter().find(|state| state.key == key).map(|state| &state.outcome) {
-            None => todo.push(key),
-            Some(CheckOutcome::Running) => running.push(check.name.clone()),
-            // The watch of a flip asks anew: what passed under an earlier one says nothing of this one.
-            Some(CheckOutcome::Passed { at }) if since.is_some_and(|since| *at < since) => todo.push(key),
-            Some(CheckOutcome::Passed { .. }) => {}
-            Some(CheckOutcome::Failed { reason }) => {
-                return Standing::Failed(OneLine::new(&format!("check `{}`: {reason}", check.name)));
-            }
-        }
+        | Waiting::Retire { .. } => late(0, 0, false, None),
     }
-    if !todo.is_empty() {
-        return Standing::Act(Box::new(Action::Check { keys: todo }));
-    }
-    if !running.is_empty() {
-        return Standing::Wait(Waiting::Checks { checks: running }, None);
-    }
-    Standing::Yes
-}
-
-/// What a check's result is bound to.
-pub(super) fn check_key(
-    view: &View<'_>,
-    check: &Check,
-    colour: Colour,
-    revision: &CommitId,
-    (service, via): (String, Via),
-) -> CheckKey {
-    CheckKey {
-        check: check.name.clone(),
-        colour,
-        revision: revision.clone(),
-        rejections: view.rejections(revision),
-        pods: view.state(colour).pod_identities(),
-        policy: view.policy.digest(),
-        service,
-        repeat: via == Via::Live,
-    }
-}
-
-/// The live Service that a preview Service previews: its name without `-preview`, else the first one.
-pub(super) fn live_name(view: &View<'_>, preview: &str) -> String {
-    let stem = preview.strip_suffix("-preview").unwrap_or(preview);
-    let names: Vec<&str> = view.service_names(Role::Live).collect();
-    let name = names.iter().find(|name| **name == stem).or_else(|| names.first()).copied();
-    name.unwrap_or(preview).to_owned()
 }

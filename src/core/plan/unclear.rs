@@ -14,7 +14,7 @@ use crate::core::verdict::Verdict;
 pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
     let mut draft = Draft::default();
     let pin = view.released_pin(declared).filter(|pin| view.carries(declared, &pin.revision));
-    let ready = pin.filter(|_| view.state(declared).readiness() == Readiness::Ready);
+    let ready = pin.filter(|_| view.state(declared).readiness(view.observed.at) == Readiness::Ready);
     match ready.filter(|pin| view.newest(&pin.revision) != Some(Verdict::Rejected)) {
         // What was withdrawn is released anew before it takes traffic again, as in rule 5.
         Some(pin) if view.newest(&pin.revision) != Some(Verdict::Released) => {

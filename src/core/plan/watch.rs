@@ -2,10 +2,12 @@
 
 use super::commit;
 use super::draft::Draft;
-use super::standing::{self, Outcome, Standing, Via};
+use super::standing::{self, Outcome, Standing};
+use super::verify::{self, Via};
 use super::view::View;
 use crate::core::action::{Action, Commit, Topic};
 use crate::core::colour::Colour;
+use crate::core::failure::Failure;
 use crate::core::lock::Pin;
 use crate::core::observed::{FlipRecord, Readiness, WatchState, after};
 use crate::core::report::{Alert, Phase, Plan, Waiting};
@@ -30,7 +32,7 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
     let standing = if view.policy.watch.is_zero() { Standing::Yes } else { healthy(view, serving, flip) };
     match standing {
         Standing::Failed(reason) => {
-            return flip_back(view, std::mem::take(draft), serving, pin, flip, &reason);
+            return flip_back(view, std::mem::take(draft), serving, pin, flip, &reason.line());
         }
         Standing::Act(action) => draft.act(*action),
         Standing::Wait(waiting, _) if !over => draft.wait(waiting),
@@ -48,12 +50,10 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
 
 /// Whether the serving colour answers through the live address.
 fn healthy(view: &View<'_>, serving: Colour, flip: &FlipRecord) -> Standing {
-    match view.state(serving).readiness() {
-        Readiness::Hopeless { pod, trouble } => {
-            Standing::Failed(OneLine::new(&format!("pod {pod}: {}: {}", trouble.reason, trouble.words)))
-        }
+    match view.state(serving).readiness(view.observed.at) {
+        Readiness::Hopeless { who, trouble } => Standing::Failed(Failure::Hopeless { who, trouble }),
         Readiness::Down | Readiness::NotYet { .. } | Readiness::Ready => {
-            standing::verified(view, serving, &flip.revision, Via::Live)
+            verify::verified(view, serving, &flip.revision, Via::Live)
         }
     }
 }

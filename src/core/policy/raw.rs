@@ -5,25 +5,21 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
-use super::{Check, HttpCheck, Method, Overlays, Policy, PolicyProblem, Promotion, Retire, Webhook};
+use super::{Overlays, Policy, PolicyProblem, Promotion, Retire, Webhook};
 use crate::core::ids::AppName;
 use crate::core::text::OneLine;
+
+mod checks;
+
+use checks::RawCheck;
+pub(crate) use checks::is_header_text;
 
 /// Long enough for an image pull and a slow start; most teams set it shorter.
 pub(super) const READINESS_DEADLINE_DEFAULT: Duration = Duration::from_secs(600);
 /// Long enough to see a crash under real traffic, short enough not to hold the next release.
 pub(super) const WATCH_DEFAULT: Duration = Duration::from_secs(60);
-/// One answer of a smoke test.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
-/// Between two requests of one check: each goes over a new connection, so that several ask several pods at once, and time
-/// between them shows nothing more. Most of what a release takes beyond its pods would be this pause (bench/README.md).
-const INTERVAL_DEFAULT: Duration = Duration::from_millis(20);
 /// A delay beyond a week is a typing error.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-/// More passes in a row than this hold a release for longer than anybody wants.
-const TIMES_MAX: u32 = 1_000;
-/// More checks than this are a loop that wrote the file.
-const CHECKS_MAX: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -72,29 +68,6 @@ struct RawOverlays {
     live: Option<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCheck {
-    name: Option<String>,
-    http: RawHttp,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawHttp {
-    service: String,
-    #[serde(default = "default_port")]
-    port: u16,
-    #[serde(default = "default_path")]
-    path: Spanned<String>,
-    #[serde(default)]
-    method: Method,
-    status: Option<u16>,
-    timeout: Option<Spanned<String>>,
-    times: Option<Spanned<u32>>,
-    interval: Option<Spanned<String>>,
-}
-
 /// `retire: keep`, or a map with what to do and when.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -124,14 +97,6 @@ struct RawWebhook {
     url: Spanned<String>,
 }
 
-const fn default_port() -> u16 {
-    80
-}
-
-fn default_path() -> Spanned<String> {
-    Spanned::new("/".to_owned(), serde_yaml::Location::UNKNOWN, serde_yaml::Location::UNKNOWN)
-}
-
 /// Reads and validates a `turquoise.yaml`.
 ///
 /// # Errors
@@ -150,7 +115,7 @@ pub fn parse(text: &str) -> Result<Policy, Vec<PolicyProblem>> {
 
 /// The reader's words without its position, which stands before them, and without its own function names. An unknown
 /// field gets the nearest known one instead of all of them.
-fn in_our_words(words: &str) -> String {
+pub(crate) fn in_our_words(words: &str) -> String {
     let words = words.rsplit_once(" at line ").map_or(words, |(words, _)| words);
     if let Some((field, known)) = words.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')) {
         let known = known.split([',', ' ', '`']).filter(|word| word.len() > 2 && *word != "expected" && *word != "one");
@@ -253,44 +218,6 @@ impl Validator {
         path
     }
 
-    fn checks(&mut self, raw: Vec<Spanned<RawCheck>>) -> Vec<Check> {
-        let mut checks: Vec<Check> = Vec::new();
-        if let Some(extra) = raw.get(CHECKS_MAX) {
-            self.problem(extra, format!("more than {CHECKS_MAX} checks"));
-        }
-        for (index, spanned) in raw.into_iter().take(CHECKS_MAX).enumerate() {
-            let at = Spanned::new((), spanned.referenced, spanned.defined);
-            let RawCheck { name, http } = spanned.value;
-            let name = name.unwrap_or_else(|| format!("check-{}", index + 1));
-            if checks.iter().any(|check| check.name == name) {
-                self.problem(&at, format!("two checks are named `{name}`"));
-            }
-            if !http.path.value.starts_with('/') {
-                self.problem(&at, format!("`path` of check `{name}` must begin with `/`"));
-            }
-            let times = http.times.map_or(1, |times| {
-                if times.value == 0 || times.value > TIMES_MAX {
-                    self.problem(&times, format!("`times` must be 1 to {TIMES_MAX}"));
-                }
-                times.value
-            });
-            checks.push(Check {
-                name,
-                http: HttpCheck {
-                    service: http.service,
-                    port: http.port,
-                    path: http.path.value,
-                    method: http.method,
-                    status: http.status,
-                    timeout: self.duration(http.timeout, TIMEOUT_DEFAULT),
-                    times,
-                    interval: self.duration(http.interval, INTERVAL_DEFAULT),
-                },
-            });
-        }
-        checks
-    }
-
     fn retire(&mut self, raw: Option<Spanned<RawRetire>>, watch: Duration) -> Retire {
         let Some(spanned) = raw else {
             return Retire::Keep;
@@ -337,7 +264,8 @@ impl Validator {
     }
 }
 
-fn is_dns_label(text: &str) -> bool {
+/// Whether a text is an RFC 1123 label.
+pub(crate) fn is_dns_label(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     text.len() <= 63
         && edge(text.chars().next())
@@ -399,7 +327,7 @@ mod tests {
         let policy = parse(&text).expect("a valid file");
         assert_eq!(policy.readiness_deadline, Duration::from_secs(90));
         assert_eq!(policy.retire, Retire::ScaleTo { replicas: 1, after: Duration::from_secs(300) });
-        assert_eq!(policy.checks[0].http.times, 2);
+        assert_eq!(policy.checks[0].name, "smoke");
         assert_eq!(policy.overlays.green, "b/c");
     }
 

@@ -221,19 +221,22 @@ fn template_labels(manifest: &Manifest) -> Option<&Map<String, Value>> {
 }
 
 /// Checks ask previews only: any other Service would answer with pods that are not the candidate's.
-pub(super) fn checks(policy: &Policy, side: &LiveSide) -> Vec<OneLine> {
+pub(super) fn checks(parts: &Parts<'_>, policy: &Policy, side: &LiveSide) -> Vec<OneLine> {
     let unknown = |name: &&String| !side.previews.contains(name);
     let previews = if side.previews.is_empty() {
         "it has none: add a Service named `<live Service>-preview` whose selector names the other colour".to_owned()
     } else {
         format!("its previews are `{}`", side.previews.join("`, `"))
     };
-    let of_checks = policy.checks.iter().filter(|check| unknown(&&check.http.service)).map(|check| {
-        OneLine::new(&format!(
-            "turquoise.yaml: check `{}` asks Service `{}`, which is no preview of the live overlay; {previews}",
-            check.name, check.http.service
-        ))
-    });
+    let services = policy.checks.iter().filter_map(|check| Some((check, check.service()?)));
+    let of_checks = services.filter(|(_, service)| !side.previews.iter().any(|name| name == service)).map(
+        |(check, service)| {
+            OneLine::new(&format!(
+                "turquoise.yaml: check `{}` asks Service `{service}`, which is no preview of the live overlay; {previews}",
+                check.name
+            ))
+        },
+    );
     let of_list = policy.preview_services.iter().filter(unknown).map(|name| {
         OneLine::new(&format!(
             "turquoise.yaml: `previewServices` lists `{name}`, and the live overlay has no such Service with `{}` \
@@ -241,7 +244,21 @@ pub(super) fn checks(policy: &Policy, side: &LiveSide) -> Vec<OneLine> {
             side.key
         ))
     });
-    of_checks.chain(of_list).collect()
+    of_checks.chain(of_list).chain(ports(parts, policy)).collect()
+}
+
+/// Checks ask ports that their Services have.
+fn ports(parts: &Parts<'_>, policy: &Policy) -> Vec<OneLine> {
+    let asked = policy.checks.iter().filter_map(|check| Some((check, check.service_port()?)));
+    let missing = asked.filter_map(|(check, (service, port))| {
+        let manifest = parts.live.iter().find(|manifest| manifest.is_service() && manifest.name() == service)?;
+        let ports = manifest.value.pointer("/spec/ports")?.as_array()?;
+        let known: Vec<String> =
+            ports.iter().filter_map(|port| Some(port.get("port")?.as_u64()?.to_string())).collect();
+        let words = format!("has no port {port}, which check `{}` asks; it has {}", check.name, known.join(", "));
+        (!known.contains(&port.to_string())).then(|| problem(manifest, &words))
+    });
+    missing.collect()
 }
 
 fn problem(manifest: &Manifest, what: &str) -> OneLine {

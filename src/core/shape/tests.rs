@@ -116,6 +116,21 @@ fn a_check_asks_a_preview() {
 }
 
 #[test]
+fn a_check_asks_a_port_that_the_service_has() {
+    let mut app = App::sound();
+    let text =
+        "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec:\n  checks:\n  - http: {service: shop-preview}\n";
+    app.policy = crate::core::policy::parse(text).expect("a policy");
+    let preview = app.live.iter_mut().find(|one| one.name() == "shop-preview").expect("a preview");
+    preview.value["spec"]["ports"] = json!([{"port": 8080}, {"port": 9090}]);
+    let Err(Blocked::Invalid { problems }) = app.shape() else { panic!("not refused") };
+    assert!(
+        problems[0].as_str().contains("has no port 80, which check `check-1` asks; it has 8080, 9090"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_selector_of_neither_colour_is_never_guessed() {
     let mut app = App::sound();
     app.live[0].value["spec"]["selector"]["colour"] = "red".into();

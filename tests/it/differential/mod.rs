@@ -84,7 +84,7 @@ fn cost(world: &World, action: &Action) -> u64 {
             }
         }
         Action::Check { keys } => {
-            let preview = keys.iter().any(|key| key.service == crate::world::look::PREVIEW);
+            let preview = keys.iter().any(|key| key.target == crate::world::look::PREVIEW);
             let fails = keys
                 .iter()
                 .any(|key| world.cluster.colours[key.colour].content().is_some_and(|content| content.base == 8));
@@ -92,7 +92,7 @@ fn cost(world: &World, action: &Action) -> u64 {
             // revision. The model trusts the log and the pods, and comes to the same end one step sooner.
             let log = world.git.verdicts();
             let passed = |key: &CheckKey| {
-                let same = |run: &Run| run.key.pods == key.pods && run.key.service == key.service && !run.fails;
+                let same = |run: &Run| run.key.pods == key.pods && run.key.target == key.target && !run.fails;
                 world.process.checks.iter().any(same)
             };
             let trusted = declared != world.cluster.serving()

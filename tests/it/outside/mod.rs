@@ -2,9 +2,12 @@
 //! embedded cluster in a process of its own, and traffic all the time.
 
 mod adoption;
+mod apps;
+mod checks;
 mod files;
 mod history;
 mod kills;
+mod many;
 mod messages;
 mod people;
 mod releases;

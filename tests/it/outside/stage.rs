@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::traffic::Traffic;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
-const STEP_MAX: Duration = Duration::from_secs(60);
+pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at the daemon's status.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// The example's live Service.
 const SERVICE_PORT: u16 = 8080;
 
@@ -78,6 +78,7 @@ impl Stage {
         stage
     }
 
+    /// The person's clone, as it is.
     pub(super) fn clone_path(&self) -> PathBuf {
         self.folder.path().join("shop")
     }
@@ -99,6 +100,11 @@ impl Stage {
             .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            // Proxies from the environment are never used: this one answers nobody.
+            .env("HTTP_PROXY", "http://127.0.0.1:9")
+            .env("http_proxy", "http://127.0.0.1:9")
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .env("ALL_PROXY", "http://127.0.0.1:9")
             .stderr(log)
             .spawn();
         self.daemon = Some(daemon.expect("turquoise starts"));
@@ -257,6 +263,13 @@ impl Stage {
         command(kubectl.arg("--kubeconfig").arg(kubeconfig).args(args))
     }
 
+    /// `kubectl apply` of a text.
+    pub(super) fn apply(&self, text: &str) -> String {
+        let file = self.folder.path().join("apply.yaml");
+        fs::write(&file, text).expect("written");
+        self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
+    }
+
     /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
     pub(super) fn apply_overlay(&self, overlay: &str) {
         let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
@@ -388,7 +401,7 @@ pub(super) fn turquoise() -> Command {
 }
 
 /// A command that sees nothing of this machine's settings.
-fn hermetic(program: &str, folder: &Path) -> Command {
+pub(super) fn hermetic(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .env("HOME", folder.join("home"))
@@ -402,7 +415,7 @@ fn hermetic(program: &str, folder: &Path) -> Command {
 }
 
 /// Runs to a good end and gives the output, trimmed.
-fn command(command: &mut Command) -> String {
+pub(super) fn command(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} cannot run ({error}); `make test` installs or names it"));

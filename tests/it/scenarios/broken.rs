@@ -1,9 +1,10 @@
 //! Releases that fail.
 
 use super::{Blue, Green, Story, golden};
-use crate::world::Setup;
 use crate::world::cluster::{CRASHES, NEVER_PULLS, NEVER_READY, Pace, SMOKE_FAILS, WATCH_FAILS};
+use crate::world::look::PREVIEW;
 use crate::world::people::Op;
+use crate::world::{DEADLINE_S, Setup};
 
 #[test]
 fn s30_an_image_that_cannot_be_pulled_is_rejected_at_once() {
@@ -118,4 +119,68 @@ fn s44_a_check_that_fails_everywhere_does_not_flip_for_ever() {
     let mut story = Story::new();
     story.bump(2).rests().is_live(Green, 2).does(Op::Outage).bump(1).rests().flips(3).is_live(Green, 2);
     golden!("44_outage", story);
+}
+
+#[test]
+fn s45_endpoints_that_never_hold_the_candidate_have_a_deadline() {
+    let mut story = Story::new();
+    story.world.cluster.stuck = Some(PREVIEW);
+    let start = story.world.now_s;
+    story.bump(2).rests().is_live(Blue, 1).flips(0);
+    let reason = story.world.git.tree().lock.rejected.as_ref().map(|rejection| rejection.reason.to_string());
+    assert!(reason.as_ref().is_some_and(|reason| reason.starts_with("endpoints: ")), "{reason:?}");
+    assert!(story.world.now_s - start > DEADLINE_S.cast_signed(), "as long as pods may take");
+    golden!("45_endpoints", story);
+}
+
+#[test]
+fn s45_endpoints_that_are_late_are_waited_for() {
+    let mut story = Story::new();
+    story.world.cluster.stuck = Some(PREVIEW);
+    story.bump(2).until("waits for endpoints").done();
+    story.world.cluster.stuck = None;
+    story.rests().is_live(Green, 2).flips(1);
+    golden!("45_late_endpoints", story);
+}
+
+#[test]
+fn s45_time_in_which_a_hand_had_changed_the_preview_does_not_count() {
+    let mut story = Story::new();
+    story.world.cluster.stuck = Some(PREVIEW);
+    story.bump(2).until("waits for endpoints").done();
+    story.world.now_s += DEADLINE_S.cast_signed() - 10;
+    let version = story.world.cluster.next();
+    let preview = story.world.cluster.service(PREVIEW).expect("a preview");
+    (preview.selects, preview.version) = (Some("blue".into()), version);
+    let mended = story.world.now_s;
+    story.until("commits");
+    assert!(story.world.now_s - mended >= DEADLINE_S.cast_signed(), "the wait began anew");
+    story.rests().is_live(Blue, 1).flips(0);
+    golden!("45_hand_on_the_preview", story);
+}
+
+#[test]
+fn s46_a_hand_on_the_live_service_fails_no_watch() {
+    for hand in [Op::Kubectl, Op::KubectlRemoved] {
+        let mut story = Story::new();
+        story.bump(2).until("SWITCHES").done().until("checks").done().does(hand).rests().is_live(Green, 2);
+        assert_eq!(story.world.git.tree().lock.rejected, None);
+    }
+    let mut story = Story::new();
+    story.bump(2).until("SWITCHES").done().until("checks").done().does(Op::Kubectl).rests().is_live(Green, 2).flips(2);
+    golden!("46_hand_in_the_watch", story);
+}
+
+#[test]
+fn s47_a_policy_that_changes_in_the_middle_starts_the_checks_anew() {
+    let slow_checks = Pace { check_s: 30, ..Setup::PLAIN.pace };
+    let mut story = Story::of(Setup { pace: slow_checks, ..Setup::PLAIN });
+    story.bump(2).until("checks").done();
+    let checks = story.checks_started();
+    story.world.policy.checks[0].name = "another".into();
+    story.world.process.checks.iter_mut().for_each(|run| run.due_s = story.world.now_s);
+    story.until("SWITCHES");
+    assert_eq!(story.checks_started(), checks + 1, "what passed under another policy says nothing");
+    story.rests().is_live(Green, 2).flips(1);
+    golden!("47_policy_in_the_middle", story);
 }

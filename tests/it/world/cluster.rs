@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use turquoise::core::colour::{ByColour, Colour};
 use turquoise::core::ids::{Digest, ObjectKey};
 use turquoise::core::observed::{FlipRecord, PodState, Record, Trouble};
+use turquoise::core::trouble::TroubleReason;
 
 use super::git::Content;
 
@@ -91,6 +92,8 @@ pub(crate) struct Cluster {
     pub(crate) rotten: bool,
     /// What the checks through the live address depend on is down.
     pub(crate) outage: bool,
+    /// EndpointSlices of this Service stay as they are.
+    pub(crate) stuck: Option<&'static str>,
     /// How many pods were ever started.
     pub(crate) pods_started: usize,
     counter: u64,
@@ -119,17 +122,28 @@ impl Pod {
     }
 
     pub(crate) fn state(&self, name: String, pace: Pace, now_s: i64) -> PodState {
-        let trouble =
-            |reason: &str, words: &str, hopeless| Trouble { reason: reason.into(), words: words.into(), hopeless };
+        let trouble = |reason, words: &str, hopeless: bool| Trouble {
+            reason,
+            words: words.into(),
+            hopeless_from: hopeless.then_some(Timestamp::MIN),
+        };
         let crashed = self.crashed(pace, now_s);
         let trouble = if self.rotten || self.content.base == NEVER_PULLS {
-            Some(trouble("ImagePullBackOff", &format!("shop:{} not found", self.content.base), true))
+            Some(trouble(TroubleReason::ImagePullBackOff, &format!("shop:{} not found", self.content.base), true))
         } else if crashed {
-            Some(trouble("CrashLoopBackOff", "exit code 1", false))
+            Some(trouble(TroubleReason::CrashLoop, "exit code 1", false))
         } else {
             None
         };
-        PodState { uid: uid(self.uid), name, ready: self.is_ready(pace, now_s), restarts: u32::from(crashed), trouble }
+        let ready = self.is_ready(pace, now_s);
+        PodState {
+            uid: uid(self.uid),
+            name,
+            ready,
+            ready_since: self.ready_s(pace).filter(|_| ready).map(moment),
+            restarts: u32::from(crashed),
+            trouble,
+        }
     }
 }
 
@@ -183,6 +197,7 @@ impl Objects {
                 agreed.attempt.clear();
             }
             agreed.started_at = agreed.started_at.max(record.started_at);
+            agreed.endpoints_since = agreed.endpoints_since.zip(record.endpoints_since).map(|(a, b)| a.max(b));
             agreed.in_use &= record.in_use;
             agreed.superseded.extend(record.superseded);
         }
@@ -199,6 +214,7 @@ impl Cluster {
             overlay: BTreeMap::new(),
             rotten: false,
             outage: false,
+            stuck: None,
             pods_started: 0,
             counter: 0,
         }
@@ -260,7 +276,7 @@ impl Cluster {
         for index in 0..self.services.len() {
             let selected = self.selected(self.services[index].selects.as_deref(), now_s);
             let service = &mut self.services[index];
-            if service.endpoints == selected {
+            if service.endpoints == selected || self.stuck == Some(service.name.as_str()) {
                 service.due_s = None;
                 continue;
             }

@@ -186,6 +186,7 @@ impl World {
             if let (Some((attempt, started_at)), Some(record)) = (&scale.attempt, &mut workload.record) {
                 record.attempt.clone_from(attempt);
                 record.started_at = *started_at;
+                record.endpoints_since = None;
             }
             self.cluster.settle_pods(scale.colour, at, false, self.now_s);
         }
@@ -197,6 +198,7 @@ impl World {
         self.edit_records(stamp.colour, cut, |record| {
             record.attempt.clone_from(&stamp.attempt);
             record.started_at = stamp.started_at;
+            record.endpoints_since = stamp.endpoints_since;
         })
     }
 
@@ -319,7 +321,7 @@ impl World {
     }
 
     fn start_check(&mut self, key: &CheckKey) {
-        let service = self.cluster.services.iter().find(|service| service.name == key.service);
+        let service = self.cluster.services.iter().find(|service| service.name == key.target);
         let asked = service.and_then(|service| Some((service, service.selects.as_deref()?.parse::<Colour>().ok()?)));
         let fails = asked.is_none_or(|(service, colour)| {
             let content = self.cluster.colours[colour].content();
@@ -332,7 +334,7 @@ impl World {
             self.judge.passed(colour, &self.cluster);
         }
         self.judge.checks += 1;
-        self.process.checks.retain(|run| run.key != *key);
+        self.process.checks.retain(|run| !run.key.asks_the_same(key));
         self.process.checks.push(Run { key: key.clone(), due_s: self.now_s + self.setup.pace.check_s, fails });
     }
 

@@ -181,8 +181,7 @@ impl Judge {
         }
         for fact in &commit.facts {
             let content = git.commits[index(&fact.revision)].tree.content(Colour::Blue);
-            // A hand that takes the Services' selector away fails the watch of what is healthy.
-            let blameless = is_healthy(content) && !cluster.rotten && !cluster.outage && self.hand_moves == 0;
+            let blameless = is_healthy(content) && !cluster.rotten && !cluster.outage && cluster.stuck.is_none();
             if fact.verdict == Verdict::Rejected && blameless {
                 self.violated("a healthy revision is rejected");
             }

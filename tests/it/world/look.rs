@@ -171,6 +171,7 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
                 rolled_out: workload.is_rolled_out(cluster.pace, now_s),
                 ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
                 pods: pods.map(|(at, pod)| pod.state(name(at), cluster.pace, now_s)).collect(),
+                trouble: None,
             }
         })
         .collect();

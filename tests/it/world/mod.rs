@@ -21,7 +21,7 @@ use turquoise::core::colour::Colour;
 use turquoise::core::desired::Desired;
 use turquoise::core::observed::{CheckKey, CheckOutcome, Observed};
 use turquoise::core::plan::plan;
-use turquoise::core::policy::{Check, HttpCheck, Method, Policy, Promotion, Retire};
+use turquoise::core::policy::{Asks, Check, HttpCheck, Method, Policy, Promotion, Retire, Target};
 use turquoise::core::report::Plan;
 
 use cluster::{Cluster, Pace, moment};
@@ -79,11 +79,12 @@ impl Setup {
 
     fn policy(&self) -> Policy {
         let http = HttpCheck {
-            service: look::PREVIEW.into(),
-            port: 8080,
-            path: "/".into(),
+            target: Target::Service { service: look::PREVIEW.into(), port: 8080, path: "/".into() },
             method: Method::Get,
-            status: None,
+            headers: Vec::new(),
+            body: None,
+            status: Vec::new(),
+            json: Vec::new(),
             timeout: Duration::from_secs(1),
             times: 1,
             interval: Duration::from_millis(100),
@@ -91,7 +92,7 @@ impl Setup {
         let after = Duration::from_secs(RETIRE_AFTER_S);
         Policy {
             readiness_deadline: Duration::from_secs(DEADLINE_S),
-            checks: vec![Check { name: "smoke".into(), http }],
+            checks: vec![Check { name: "smoke".into(), asks: Asks::Http(http) }],
             promotion: if self.manual { Promotion::Manual } else { Promotion::Auto },
             watch: Duration::from_secs(self.watch_s),
             retire: match self.retiring {

@@ -129,6 +129,9 @@ pub(crate) fn short(action: &Action) -> String {
         Action::Adopt(_) => "takes over what others applied".to_owned(),
         Action::Deploy(deploy) => format!("deploys {} into {}", deploy.render, deploy.colour),
         Action::Scale(scale) => format!("scales {}", sizes(&scale.sizes)),
+        Action::Stamp(stamp) if stamp.endpoints_since.is_some() => {
+            format!("waits for endpoints of {} from now on", stamp.colour)
+        }
         Action::Stamp(stamp) => format!("starts the deadline of {} anew", stamp.colour),
         Action::MarkInUse { colour, .. } => format!("marks {colour} as about to take traffic"),
         Action::Recreate { objects, .. } => {
@@ -142,7 +145,7 @@ pub(crate) fn short(action: &Action) -> String {
         }
         Action::PointPreviews { to, .. } => format!("points the preview at {to}"),
         Action::Check { keys } => {
-            let names: Vec<String> = keys.iter().map(|key| format!("{} through {}", key.check, key.service)).collect();
+            let names: Vec<String> = keys.iter().map(|key| format!("{} through {}", key.check, key.target)).collect();
             format!("checks {}", names.join(", "))
         }
         Action::Commit(commit) => format!("commits: {}", words(commit)),

@@ -9,34 +9,33 @@ use crate::kustomization::{GeneratorOptions, Placed};
 use crate::limits::RESOURCES_MAX;
 use crate::object::{Object, Output};
 use crate::patch::apply::Index;
-use crate::resource::{Behavior, Id, Origin, Resource};
+use crate::resource::{Behavior, Id, Resource, Source};
 use crate::tree::{EntryKind, FileTree, is_within};
 use crate::vars;
 
 /// Which objects are there, to refuse a second one of the same id without comparing all with all.
 #[derive(Default)]
-pub(super) struct Ids(HashMap<Id, Origin>);
+pub(super) struct Ids(HashMap<Id, usize>);
 
 impl Ids {
     fn of(resources: &[Resource]) -> Self {
-        Self(resources.iter().map(|resource| (resource.id(), resource.origin.clone())).collect())
+        Self(resources.iter().enumerate().map(|(i, resource)| (resource.id(), i)).collect())
     }
 
-    fn add(&mut self, resource: &Resource) -> Result<(), String> {
+    /// Adds the one that comes after `before`.
+    fn add(&mut self, resource: &Resource, before: &[Resource]) -> Result<(), String> {
         if self.0.len() == RESOURCES_MAX {
             return Err(format!("the build has more than {RESOURCES_MAX} resources"));
         }
-        match self.0.insert(resource.id(), resource.origin.clone()) {
-            None => Ok(()),
-            Some(other) => Err(format!(
-                "two resources have the same id: {} of {}:{} and of {}:{}; remove or rename one",
-                resource.id(),
-                other.path,
-                other.line,
-                resource.origin.path,
-                resource.origin.line
-            )),
-        }
+        let id = resource.id();
+        let Some(other) = self.0.get(&id).and_then(|i| before.get(*i)) else {
+            self.0.insert(id, before.len());
+            return Ok(());
+        };
+        Err(format!(
+            "two resources have the same id: {} of {}:{} and of {}:{}; remove or rename one",
+            id, other.origin.path, other.origin.line, resource.origin.path, resource.origin.line
+        ))
     }
 }
 
@@ -60,7 +59,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let resources = self.finish(&frame, accumulated)?;
         let objects = resources
             .into_iter()
-            .map(|resource| Object { value: serde_json::Value::Object(resource.object), origin: resource.origin })
+            .map(|resource| Object {
+                value: crate::value::Value::Object(resource.object),
+                origin: resource.origin.into(),
+            })
             .collect();
         Ok(Output { objects, warnings: std::mem::take(&mut self.warnings) })
     }
@@ -129,7 +131,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         };
         let mut errors = Vec::new();
         for resource in added {
-            match ids.add(&resource) {
+            match ids.add(&resource, &accumulated.resources) {
                 Ok(()) => accumulated.resources.push(resource),
                 Err(reason) => errors.extend(here(self, reason)),
             }
@@ -140,7 +142,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn read_manifests(&mut self, path: &str) -> Result<Vec<Resource>, crate::error::Problem> {
         let bytes = self.read(path)?;
         let text = String::from_utf8(bytes).map_err(|_| format!("`{path}` is not UTF-8"))?;
-        manifests::read(&text, path)
+        manifests::read(&text, path, &self.budget)
     }
 
     /// Runs the kustomization of a directory: a base on its own, a component on what the caller gathered.
@@ -208,7 +210,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let mut index = None;
         for (kind, generator) in config_maps.chain(secrets) {
             let options = GeneratorOptions::merged(generator.value.options.as_ref(), k.generator_options.as_ref());
-            let origin = Origin { path: frame.path.clone(), line: generator.position.line };
+            let origin = Source { path: frame.path.as_str().into(), line: generator.position.line };
             let directory = frame.directory.as_str();
             let mut load = |name: &str| self.load(directory, name).map(|(_, bytes)| bytes);
             let made = generate::generate(kind, &generator.value, &options, origin, &mut load);

@@ -46,7 +46,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     fn tidy(&self, resource: &mut Resource) {
         if self.has_build_metadata("managedByLabel") {
             let mut labels = resource.string_map("labels");
-            labels.insert(MANAGED_BY.0.into(), MANAGED_BY.1.into());
+            labels.insert(MANAGED_BY.0, MANAGED_BY.1.into());
             resource.set_string_map("labels", labels);
         }
         if !self.build_metadata.is_empty() {
@@ -64,7 +64,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             .and_then(|a| a.as_object())
             .is_some_and(|a| a.is_empty())
         {
-            resource.set_string_map("annotations", serde_json::Map::new());
+            resource.set_string_map("annotations", crate::value::Map::new());
         }
     }
 }

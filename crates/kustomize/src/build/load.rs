@@ -131,7 +131,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let start = Position::default();
         let bytes = self.read(path).map_err(|reason| self.fail(reason, path, start))?;
         let text = String::from_utf8(bytes).map_err(|_| self.fail("the file is not UTF-8", path, start))?;
-        let parsed = kustomization::parse(path, &text)
+        let parsed = kustomization::parse(path, &text, &self.budget)
             .map_err(|problems| problems.into_iter().map(|p| self.error(p, path, start)).collect::<Vec<_>>())?;
         self.warnings.extend(parsed.warnings);
         Ok(parsed.kustomization)

@@ -1,15 +1,14 @@
 //! Reads files of resources.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use crate::error::{Position, Problem};
-use crate::patch::apply::origin;
-use crate::resource::Resource;
-use crate::yaml;
+use crate::resource::{Resource, Source};
+use crate::yaml::{self, Budget};
 
 /// The objects of a file; lists are expanded. `path` is for messages.
-pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
-    let documents = yaml::resources(text).map_err(|error| {
+pub(crate) fn read(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Problem> {
+    let documents = yaml::resources_within(text, budget).map_err(|error| {
         let position = Position { line: error.line, column: error.column };
         Problem::at(path, position, format!("broken YAML: {}", error.message))
     })?;
@@ -22,6 +21,7 @@ pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
         let (items, line) = (items.take(), *line);
         queue = into_items(items).into_iter().map(|item| (item, line)).collect();
     }
+    let path = Text::from(path);
     let mut resources = Vec::new();
     let mut next = Vec::new();
     while !queue.is_empty() {
@@ -30,7 +30,7 @@ pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
             if is_empty(&value) {
                 continue;
             }
-            let object = check(value).map_err(|message| Problem::at(path, at, message))?;
+            let object = check(value).map_err(|message| Problem::at(&path, at, message))?;
             let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
             match object.get("items") {
                 Some(Value::Null) if is_list => {}
@@ -38,9 +38,9 @@ pub(crate) fn read(text: &str, path: &str) -> Result<Vec<Resource>, Problem> {
                     let items = object.into_iter().find(|(key, _)| key == "items").map(|(_, items)| items);
                     next.extend(items.map(into_items).unwrap_or_default().into_iter().map(|item| (item, line)));
                 }
-                Some(_) if is_list => return Err(Problem::at(path, at, "`items` of a list must be a list")),
+                Some(_) if is_list => return Err(Problem::at(&path, at, "`items` of a list must be a list")),
                 Some(_) | None => {
-                    let mut resource = Resource::new(object, origin(path, line));
+                    let mut resource = Resource::new(object, Source { path: path.clone(), line });
                     resource.take_history();
                     resources.push(resource);
                 }
@@ -63,7 +63,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// An object needs a kind and a name; lists need a kind.
-fn check(value: Value) -> Result<Map<String, Value>, String> {
+fn check(value: Value) -> Result<Map, String> {
     let Value::Object(object) = value else {
         return Err("a resource must be a map with `apiVersion`, `kind` and `metadata`".into());
     };

@@ -20,6 +20,7 @@ use crate::object::Output;
 use crate::resource::Resource;
 use crate::schema::CustomSchema;
 use crate::tree::FileTree;
+use crate::yaml::Budget;
 
 /// Where the files may lie that a kustomization reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +118,7 @@ struct Builder<'a, T: FileTree + ?Sized> {
     kustomizations: usize,
     /// Bytes that replacements copied.
     copied: usize,
+    budget: Budget,
     schema: Option<Rc<CustomSchema>>,
     schema_is_set: bool,
     build_metadata: Vec<String>,
@@ -133,6 +135,7 @@ impl<'a, T: FileTree + ?Sized> Builder<'a, T> {
             bytes_read: 0,
             kustomizations: 0,
             copied: 0,
+            budget: Budget::default(),
             schema: None,
             schema_is_set: false,
             build_metadata: Vec::new(),

@@ -11,7 +11,8 @@ use crate::kustomization::parts;
 use crate::resource::Gvk;
 use crate::schema::CustomSchema;
 use crate::tree::FileTree;
-use crate::yaml;
+use crate::value::Text;
+use crate::yaml::{self, Budget};
 
 /// The one version of the built-in schema.
 const BUILTIN_VERSION: &str = "v1.21.2";
@@ -46,7 +47,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if !openapi.version.is_empty() {
             return Err("`openapi` has both a path and a version; keep one".into());
         }
-        let documents = yaml::strict(&text).map_err(|error| {
+        let documents = yaml::strict_within(&text, &self.budget).map_err(|error| {
             Problem::at(
                 &path,
                 Position { line: error.line, column: error.column },
@@ -68,7 +69,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
-            let config = configuration(&path, &text).map_err(|problems| {
+            let config = configuration(&path, &text, &self.budget).map_err(|problems| {
                 problems.into_iter().map(|p| self.error(p, &path, Position::default())).collect::<Vec<_>>()
             })?;
             accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
@@ -77,7 +78,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
-            let config = definitions(&text).map_err(|reason| self.fail(reason, &path, Position::default()))?;
+            let config =
+                definitions(&text, &self.budget).map_err(|reason| self.fail(reason, &path, Position::default()))?;
             accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
         }
         Ok(())
@@ -85,8 +87,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 }
 
 /// A file of field specifications. Fields that are not known are left alone, as the original does.
-fn configuration(path: &str, text: &str) -> Result<Config, Vec<Problem>> {
-    let documents = yaml::strict(text).map_err(|error| {
+fn configuration(path: &str, text: &str, budget: &Budget) -> Result<Config, Vec<Problem>> {
+    let documents = yaml::strict_within(text, budget).map_err(|error| {
         vec![Problem::at(
             path,
             Position { line: error.line, column: error.column },
@@ -130,17 +132,17 @@ fn name_reference(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> NameRefere
     let mut reference = NameReference { target: Gvk::default(), referrers: Vec::new() };
     let known = ["group", "version", "kind", "fieldSpecs"];
     cursor.fields("`nameReference`", &known, problems, |name, c, p| match name {
-        "group" => reference.target.group = c.string(name, p),
-        "version" => reference.target.version = c.string(name, p),
-        "kind" => reference.target.kind = c.string(name, p),
+        "group" => reference.target.group = c.text(name, p),
+        "version" => reference.target.version = c.text(name, p),
+        "kind" => reference.target.kind = c.text(name, p),
         _ => reference.referrers = parts::field_specs(c, name, p),
     });
     reference
 }
 
 /// A file of OpenAPI definitions: extensions in them mark fields with labels, annotations and names.
-fn definitions(text: &str) -> Result<Config, String> {
-    let documents = yaml::strict(text).map_err(|error| format!("broken YAML: {error}"))?;
+fn definitions(text: &str, budget: &Budget) -> Result<Config, String> {
+    let documents = yaml::strict_within(text, budget).map_err(|error| format!("broken YAML: {error}"))?;
     let document = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
     let map = document.as_object().ok_or("a file of definitions must be a map")?;
     let mut config = Config::default();
@@ -156,9 +158,9 @@ fn definitions(text: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-type Map = serde_json::Map<String, serde_json::Value>;
+type Map = crate::value::Map;
 
-fn properties(definition: &serde_json::Value) -> Option<&Map> {
+fn properties(definition: &crate::value::Value) -> Option<&Map> {
     definition.get("Schema").or_else(|| definition.get("schema"))?.get("properties")?.as_object()
 }
 
@@ -172,7 +174,7 @@ fn add_definition(
 ) -> Result<(), String> {
     let Some(properties) = all.get(name).and_then(properties).filter(|_| depth < REFERENCES_MAX) else { return Ok(()) };
     for (field, property) in properties {
-        let text = |extension: &str| property.get(extension).and_then(serde_json::Value::as_str);
+        let text = |extension: &str| property.get(extension).and_then(crate::value::Value::as_str);
         let mut here = path.to_vec();
         here.push(field);
         let spec = |path: &[&str]| FieldSpec { gvk: gvk.clone(), path: path.join("/"), create: false };
@@ -188,7 +190,7 @@ fn add_definition(
         {
             let mut named = here.clone();
             named.push(text("x-kubernetes-object-ref-name-key").unwrap_or("name"));
-            let target = Gvk { group: String::new(), version: version.into(), kind: kind.into() };
+            let target = Gvk { group: Text::default(), version: version.into(), kind: kind.into() };
             config.add_name_reference(&NameReference { target, referrers: vec![spec(&named)] })?;
         }
         if let Some(reference) = text("$ref") {

@@ -1,6 +1,6 @@
 //! Annotations that say where objects come from and what changed them, where `buildMetadata` asks for them.
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::{Builder, Frame};
 use crate::resource::Resource;
@@ -44,9 +44,9 @@ fn scalar(text: &str) -> String {
     if plain(text).is_string() { text.to_string() } else { format!("\"{text}\"") }
 }
 
-pub(super) fn set_annotation(resource: &mut Resource, key: &str, value: String) {
+pub(super) fn set_annotation(resource: &mut Resource, key: &str, value: impl Into<Value>) {
     let mut annotations = resource.string_map("annotations");
-    annotations.insert(key.into(), Value::String(value));
+    annotations.insert(key, value.into());
     resource.set_string_map("annotations", annotations);
 }
 

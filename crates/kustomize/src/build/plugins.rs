@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::accumulate::absorb;
 use super::origin::{Configured, ORIGIN_KEY};
@@ -14,7 +14,7 @@ use crate::generate::{self, GeneratedKind};
 use crate::kustomization::decode::{Cursor, Problems};
 use crate::kustomization::{Patch as PatchEntry, Placed, Selector, parts};
 use crate::patch::apply::Allowed;
-use crate::resource::{Origin, Resource};
+use crate::resource::Resource;
 use crate::transform::{self, Affix, Image, Namespace, SubjectMode};
 use crate::tree::FileTree;
 use crate::yaml;
@@ -25,7 +25,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let mut configs = Vec::new();
         for entry in entries {
             let mut gathered = Accumulated::default();
-            match manifests::read(&entry.value, &frame.path) {
+            match manifests::read(&entry.value, &frame.path, &self.budget) {
                 Ok(mut inline) => {
                     self.annotate_origin(&mut inline, frame, frame.file_name);
                     gathered.resources = inline;
@@ -108,10 +108,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let mut generator = parts::generator(cursor, kind == GeneratedKind::Secret, &mut problems);
         first(problems)?;
         if generator.name.is_empty() {
-            generator.name = config.name();
+            generator.name = config.name().to_string();
         }
         if generator.namespace.is_empty() {
-            generator.namespace = config.namespace();
+            generator.namespace = config.namespace().to_string();
         }
         let options = generator.options.clone().unwrap_or_default();
         let directory = frame.directory.as_str();
@@ -123,8 +123,10 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let value = Value::Object(config.object.clone());
         let settings = Settings::read(&value, &config.origin.path)?;
         let result = match config.kind() {
-            "AnnotationsTransformer" => transform::set_entries(resources, &settings.annotations, &settings.fields),
-            "LabelTransformer" => transform::set_entries(resources, &settings.labels, &settings.fields),
+            "AnnotationsTransformer" => {
+                transform::set_entries(resources, &settings.annotations, &settings.fields, &self.budget)
+            }
+            "LabelTransformer" => transform::set_entries(resources, &settings.labels, &settings.fields, &self.budget),
             "PrefixTransformer" => prefix(resources, &settings),
             "SuffixTransformer" => suffix(resources, &settings),
             "PrefixSuffixTransformer" => prefix(resources, &settings).and_then(|()| suffix(resources, &settings)),
@@ -167,7 +169,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             patches.extend(self.strategic_merge_source(frame, source)?);
         }
         if !settings.patches.is_empty() {
-            patches.extend(manifests::read(&settings.patches, &frame.path).map_err(|p| Problem::from(p.message))?);
+            patches.extend(
+                manifests::read(&settings.patches, &frame.path, &self.budget).map_err(|p| Problem::from(p.message))?,
+            );
         }
         if patches.is_empty() {
             return Err("the patches are empty".into());
@@ -179,7 +183,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let mut targets = settings.targets;
         if !settings.target_file_path.is_empty() {
             let (path, text) = self.load_text(&frame.directory, &settings.target_file_path)?;
-            let documents = yaml::strict(&text).map_err(|error| Problem::from(format!("{path}: {error}")))?;
+            let documents =
+                yaml::strict_within(&text, &self.budget).map_err(|error| Problem::from(format!("{path}: {error}")))?;
             if let Some(document) = documents.first() {
                 targets.extend(Settings::read(&document.value, &path)?.targets);
             }
@@ -202,8 +207,8 @@ fn configured(config: &Resource) -> Configured {
         path: origin.strip_prefix("path: ").unwrap_or("").trim_end().to_string(),
         api_version: config.api_version().into(),
         kind: config.kind().into(),
-        name: config.name(),
-        namespace: config.namespace(),
+        name: config.name().to_string(),
+        namespace: config.namespace().to_string(),
     }
 }
 
@@ -235,7 +240,7 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
         }
     };
     let transformer = Namespace {
-        namespace: config.namespace(),
+        namespace: config.namespace().to_string(),
         fields: settings.fields.clone(),
         unset_only: settings.unset_only,
         subjects,
@@ -245,18 +250,21 @@ fn namespace(resources: &mut [Resource], config: &Resource, settings: &Settings)
 
 /// A service account that stands for one of a cloud.
 fn iam_policy(value: &Value, config: &Resource) -> Result<Resource, Problem> {
-    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_string();
-    if text("/cloud") != "gke" {
-        return Err(format!("the cloud `{}` is not supported; `gke` is", text("/cloud")).into());
+    let text = |path: &[&str]| value.at(path).and_then(Value::as_str).unwrap_or("").to_string();
+    if text(&["cloud"]) != "gke" {
+        return Err(format!("the cloud `{}` is not supported; `gke` is", text(&["cloud"])).into());
     }
-    let account =
-        format!("{}@{}.iam.gserviceaccount.com", text("/serviceAccount/name"), text("/serviceAccount/projectId"));
-    let mut object = serde_json::Map::new();
-    object.insert("apiVersion".into(), "v1".into());
-    object.insert("kind".into(), "ServiceAccount".into());
-    let mut made = Resource::new(object, Origin { path: config.origin.path.clone(), line: config.origin.line });
-    made.set_name(&text("/kubernetesService/name"));
-    made.set_namespace(&text("/kubernetesService/namespace"));
+    let account = format!(
+        "{}@{}.iam.gserviceaccount.com",
+        text(&["serviceAccount", "name"]),
+        text(&["serviceAccount", "projectId"])
+    );
+    let mut object = crate::value::Map::new();
+    object.insert("apiVersion", "v1".into());
+    object.insert("kind", "ServiceAccount".into());
+    let mut made = Resource::new(object, config.origin.clone());
+    made.set_name(&text(&["kubernetesService", "name"]));
+    made.set_namespace(&text(&["kubernetesService", "namespace"]));
     super::origin::set_annotation(&mut made, "iam.gke.io/gcp-service-account", account);
     Ok(made)
 }

@@ -11,7 +11,7 @@ use crate::replacement;
 use crate::resource::Resource;
 use crate::transform::{self, Affix, Namespace, SubjectMode};
 use crate::tree::FileTree;
-use crate::yaml;
+use crate::yaml::{self, Budget};
 
 impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn run_transformers(&mut self, frame: &Frame, accumulated: &mut Accumulated) -> Fallible<()> {
@@ -85,14 +85,15 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 
     /// Inline text, or a path.
     pub(super) fn strategic_merge_source(&mut self, frame: &Frame, source: &str) -> Result<Vec<Resource>, Problem> {
-        if let Ok(patches) = super::manifests::read(source, &frame.path) {
+        if let Ok(patches) = super::manifests::read(source, &frame.path, &self.budget) {
             return Ok(patches);
         }
         if source.contains('\n') {
-            return super::manifests::read(source, &frame.path).map_err(|problem| Problem::from(problem.message));
+            return super::manifests::read(source, &frame.path, &self.budget)
+                .map_err(|problem| Problem::from(problem.message));
         }
         let (path, text) = self.load_text(&frame.directory, source)?;
-        super::manifests::read(&text, &path)
+        super::manifests::read(&text, &path, &self.budget)
     }
 
     /// The text of a patch with its path, for messages.
@@ -107,7 +108,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 
     pub(super) fn read_patch(&mut self, frame: &Frame, entry: &PatchEntry) -> Result<Patch, Problem> {
         let (path, text) = self.patch_source(frame, &entry.patch, &entry.path)?;
-        apply::read(&text, &path).map_err(|reason| {
+        apply::read(&text, &path, &self.budget).map_err(|reason| {
             if entry.path.is_empty() { reason.into() } else { Problem::from(format!("`{}` is {reason}", entry.path)) }
         })
     }
@@ -126,7 +127,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             (Some(target), patch) => {
                 let target = Target::new(target)?;
                 *index = None;
-                Ok(apply::apply_to_target(resources, patch, &target, allowed, self.schema.as_deref())?)
+                Ok(apply::apply_to_target(resources, patch, &target, allowed, self.schema.as_deref(), &self.budget)?)
             }
         }
     }
@@ -178,13 +179,14 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         for label in &k.labels {
             let l = &label.value;
             let fields = accumulated.config().label_fields(&l.fields, l.include_selectors, l.include_templates);
-            let result =
-                fields.and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields));
+            let result = fields
+                .and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields, &self.budget));
             self.settle(frame, accumulated, "LabelTransformer", label.position, result.map_err(Problem::from))?;
         }
         if !k.common_labels.value.is_empty() || !k.labels.is_empty() {
             let fields = accumulated.config().common_labels.clone();
-            let result = transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields);
+            let result =
+                transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields, &self.budget);
             self.settle(
                 frame,
                 accumulated,
@@ -195,7 +197,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         if !k.common_annotations.value.is_empty() {
             let fields = accumulated.config().common_annotations.clone();
-            let result = transform::set_entries(&mut accumulated.resources, &k.common_annotations.value, &fields);
+            let result =
+                transform::set_entries(&mut accumulated.resources, &k.common_annotations.value, &fields, &self.budget);
             let position = k.common_annotations.position;
             self.settle(frame, accumulated, "AnnotationsTransformer", position, result.map_err(Problem::from))?;
         }
@@ -241,13 +244,13 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             return Err("the target of a JSON patch needs a `name`".into());
         }
         let (_, text) = self.patch_source(frame, &entry.patch, &entry.path)?;
-        let operations = json6902::parse(&text)?;
+        let operations = json6902::parse(&text, &self.budget)?;
         if operations.is_empty() {
             return Err("the patch is empty".into());
         }
         let target = Target::new(target)?;
         for resource in resources.iter_mut().filter(|resource| target.matches(resource)) {
-            apply::apply_json(resource, &operations)?;
+            apply::apply_json(resource, &operations, &self.budget)?;
         }
         Ok(())
     }
@@ -267,7 +270,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             return Err("a replacement has both a path and inline fields; keep one".into());
         }
         let (path, text) = self.load_text(&frame.directory, &entry.path)?;
-        for replacement in read_replacements(&path, &text)? {
+        for replacement in read_replacements(&path, &text, &self.budget)? {
             replacement::apply(resources, &replacement, &mut self.copied)
                 .map_err(|reason| Problem::from(format!("{path}: {reason}")))?;
         }
@@ -275,8 +278,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     }
 }
 
-fn read_replacements(path: &str, text: &str) -> Result<Vec<Replacement>, Problem> {
-    let documents = yaml::strict(text).map_err(|error| {
+fn read_replacements(path: &str, text: &str, budget: &Budget) -> Result<Vec<Replacement>, Problem> {
+    let documents = yaml::strict_within(text, budget).map_err(|error| {
         Problem::at(
             path,
             Position { line: error.line, column: error.column },

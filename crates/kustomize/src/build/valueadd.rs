@@ -1,6 +1,6 @@
 //! A value put into fields of selected objects, whole or as one part of a path.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use crate::fieldspec::split_path;
 use crate::kustomization::Selector;
@@ -42,7 +42,7 @@ pub(super) fn apply(resources: &mut [Resource], value: &str, targets: &[ValueTar
 fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result<(), String> {
     let Some((segment, rest)) = path.split_first() else {
         let old = text_of(value).filter(|_| !value.is_null()).unwrap_or_default();
-        *value = if position == 0 { plain(new) } else { Value::String(insert_part(&old, position - 1, new)) };
+        *value = if position == 0 { plain(new) } else { insert_part(&old, position - 1, new).into() };
         return Ok(());
     };
     match value {
@@ -50,7 +50,7 @@ fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result
             *value = Value::Object(Map::new());
             set(value, path, new, position)
         }
-        Value::Object(map) => set(map.entry(segment.as_str()).or_insert(Value::Null), rest, new, position),
+        Value::Object(map) => set(map.get_or_null(segment), rest, new, position),
         Value::Array(items) => {
             let found =
                 match segment.strip_prefix('[').and_then(|s| s.strip_suffix(']')).and_then(|s| s.split_once('=')) {

@@ -9,7 +9,7 @@ mod scalar;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use crate::build::Build;
 use crate::error::BuildErrors;
@@ -262,22 +262,22 @@ fn verify<T: FileTree + ?Sized>(
     let mut expected: Vec<Value> = before.objects.iter().map(|object| object.value.clone()).collect();
     for (object, value) in before.objects.iter().zip(&mut expected) {
         for wish in wanted.iter().filter(|wish| is_service(object, wish.service)) {
-            if let Some(place) = value.pointer_mut("/spec/selector").and_then(|selector| selector.get_mut(wish.key)) {
-                *place = Value::String(wish.to.to_string());
+            if let Some(place) = value.at_mut(&["spec", "selector"]).and_then(|selector| selector.get_mut(wish.key)) {
+                *place = wish.to.into();
             }
             let rendered = after
                 .objects
                 .iter()
                 .find(|other| is_service(other, wish.service) && other.namespace() == object.namespace());
             let label =
-                |value: &Value| value.pointer("/metadata/labels").and_then(|labels| labels.get(wish.key)).cloned();
+                |value: &Value| value.at(&["metadata", "labels"]).and_then(|labels| labels.get(wish.key)).cloned();
             let labelled =
                 rendered.is_some_and(|other| label(&other.value).as_ref().and_then(Value::as_str) == Some(wish.to));
             if labelled
-                && let Some(place) = value.pointer_mut("/metadata/labels").and_then(|labels| labels.get_mut(wish.key))
+                && let Some(place) = value.at_mut(&["metadata", "labels"]).and_then(|labels| labels.get_mut(wish.key))
                 && place.as_str() == Some(&wish.from)
             {
-                *place = Value::String(wish.to.to_string());
+                *place = wish.to.into();
             }
         }
     }

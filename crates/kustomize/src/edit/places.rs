@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::scalar::Context;
 use super::{EditError, Wish, inside, read_text};
@@ -177,10 +177,10 @@ impl Search<'_, '_> {
         else {
             return;
         };
-        let Some(current) = value.pointer("/spec/selector").and_then(|selector| selector.get(self.wish.key)) else {
+        let Some(current) = value.at(&["spec", "selector"]).and_then(|selector| selector.get(self.wish.key)) else {
             return;
         };
-        let own_name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("");
+        let own_name = value.at(&["metadata", "name"]).and_then(Value::as_str).unwrap_or("");
         let own_place = self.path == self.wish.origin && line == self.wish.origin_line;
         let rank = match (own_name == self.wish.service, own_place) {
             // A patch wins over the manifest, so it is tried first.

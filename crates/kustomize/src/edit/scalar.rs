@@ -1,6 +1,6 @@
 //! Writes a scalar anew in the style it has.
 
-use serde_json::Value;
+use crate::value::Value;
 
 use crate::yaml::plain;
 

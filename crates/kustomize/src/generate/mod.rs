@@ -4,12 +4,12 @@ pub(crate) mod hash;
 
 use std::collections::BTreeMap;
 
+use crate::value::{Map, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
 
 use crate::kustomization::{Generator, GeneratorOptions};
-use crate::resource::{Origin, Resource};
+use crate::resource::{Resource, Source};
 
 /// Base64 is broken into lines of this length, when it is longer.
 const BASE64_LINE: usize = 70;
@@ -26,7 +26,7 @@ pub(crate) fn generate(
     kind: GeneratedKind,
     generator: &Generator,
     options: &GeneratorOptions,
-    origin: Origin,
+    origin: Source,
     load: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Resource, String> {
     if generator.name.is_empty() {
@@ -34,34 +34,34 @@ pub(crate) fn generate(
     }
     let data = pairs(generator, load).map_err(|reason| format!("`{}`: {reason}", generator.name))?;
     let mut metadata = Map::new();
-    metadata.insert("name".into(), generator.name.clone().into());
+    metadata.insert("name", generator.name.clone().into());
     if !generator.namespace.is_empty() {
-        metadata.insert("namespace".into(), generator.namespace.clone().into());
+        metadata.insert("namespace", generator.namespace.clone().into());
     }
     for (field, map) in [("labels", &options.labels), ("annotations", &options.annotations)] {
         if !map.is_empty() {
-            metadata.insert(field.into(), json!(map));
+            let map: Map = map.iter().map(|(key, value)| (key.into(), value.as_str().into())).collect();
+            metadata.insert(field, Value::Object(map));
         }
     }
     let mut object = Map::new();
-    object.insert("apiVersion".into(), "v1".into());
-    object.insert("metadata".into(), Value::Object(metadata));
+    object.insert("apiVersion", "v1".into());
+    object.insert("metadata", Value::Object(metadata));
     match kind {
         GeneratedKind::ConfigMap => {
-            object.insert("kind".into(), "ConfigMap".into());
+            object.insert("kind", "ConfigMap".into());
             fill_config_map(&mut object, data);
         }
         GeneratedKind::Secret => {
             let secret_type = if generator.secret_type.is_empty() { "Opaque" } else { &generator.secret_type };
-            object.insert("kind".into(), "Secret".into());
-            object.insert("type".into(), secret_type.into());
-            let encoded: Map<String, Value> =
-                data.into_iter().map(|(k, v)| (k, Value::String(base64_lines(&v)))).collect();
-            object.insert("data".into(), Value::Object(encoded));
+            object.insert("kind", "Secret".into());
+            object.insert("type", secret_type.into());
+            let encoded: Map = data.into_iter().map(|(k, v)| (k.into(), base64_lines(&v).into())).collect();
+            object.insert("data", Value::Object(encoded));
         }
     }
     if options.immutable {
-        object.insert("immutable".into(), Value::Bool(true));
+        object.insert("immutable", Value::Bool(true));
     }
     let mut resource = Resource::new(object, origin);
     resource.behavior = generator.behavior;
@@ -69,7 +69,7 @@ pub(crate) fn generate(
     Ok(resource)
 }
 
-fn fill_config_map(object: &mut Map<String, Value>, data: BTreeMap<String, Vec<u8>>) {
+fn fill_config_map(object: &mut Map, data: BTreeMap<String, Vec<u8>>) {
     let (mut texts, mut binaries) = (Map::new(), Map::new());
     for (key, bytes) in data {
         match String::from_utf8(bytes) {
@@ -79,7 +79,7 @@ fn fill_config_map(object: &mut Map<String, Value>, data: BTreeMap<String, Vec<u
     }
     for (field, map) in [("data", texts), ("binaryData", binaries)] {
         if !map.is_empty() {
-            object.insert(field.into(), Value::Object(map));
+            object.insert(field, Value::Object(map));
         }
     }
 }
@@ -178,7 +178,7 @@ pub(crate) fn merge_data(newer: &mut Resource, older: &Resource) {
             merged.extend(own);
         }
         if !merged.is_empty() {
-            newer.object.insert(field.into(), Value::Object(merged));
+            newer.object.insert(field, Value::Object(merged));
         }
     }
 }

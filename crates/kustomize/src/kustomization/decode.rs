@@ -1,11 +1,11 @@
 //! Typed reading of configuration: unknown fields and wrong types are collected with their places, not raised one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use serde_json::Value;
+use crate::value::{Text, Value};
 
 use crate::error::{Position, Problem, did_you_mean};
-use crate::yaml::{Node, text_of};
+use crate::yaml::{Entry, Node, text_of};
 
 /// A value with its place.
 #[derive(Clone, Copy)]
@@ -60,8 +60,9 @@ impl<'a> Cursor<'a> {
         let Some(map) = self.value.as_object() else {
             return problems.add(self.position, format!("{what} must be a map, not {}", kind_of(self.value)));
         };
+        let entries = Entries::of(self.node);
         for (key, value) in map {
-            let entry = self.node.and_then(|node| node.entry(key));
+            let entry = entries.get(key);
             let position = entry.map_or(self.position, |entry| entry.key_span.position);
             let exact = known.iter().find(|name| *name == key);
             let name = exact.or_else(|| known.iter().find(|name| name.eq_ignore_ascii_case(key)));
@@ -96,14 +97,18 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn string(self, name: &str, problems: &mut Problems<'_>) -> String {
         match self.value {
-            Value::String(text) => text.clone(),
+            Value::String(text) => text.to_string(),
             Value::Null => String::new(),
-            Value::Bool(_) | Value::Number(_) if self.lenient => text_of(self.value).unwrap_or_default(),
+            Value::Bool(_) | Value::Number(_) if self.lenient => text_of(self.value).unwrap_or_default().to_string(),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
                 self.wrong(name, "a string", problems);
                 String::new()
             }
         }
+    }
+
+    pub(crate) fn text(self, name: &str, problems: &mut Problems<'_>) -> Text {
+        self.string(name, problems).into()
     }
 
     pub(crate) fn bool(self, name: &str, problems: &mut Problems<'_>) -> bool {
@@ -145,12 +150,27 @@ impl<'a> Cursor<'a> {
             return BTreeMap::new();
         };
         let mut out = BTreeMap::new();
+        let entries = Entries::of(self.node);
         for (key, value) in map {
-            let entry = self.node.and_then(|node| node.entry(key));
+            let entry = entries.get(key);
             let child = self.child(value, entry.map(|entry| &entry.value), None);
-            out.insert(key.clone(), child.string(&format!("{name}.{key}"), problems));
+            out.insert(key.to_string(), child.string(&format!("{name}.{key}"), problems));
         }
         out
+    }
+}
+
+/// The entries of a map's node by their keys.
+struct Entries<'a>(HashMap<&'a str, &'a Entry>);
+
+impl<'a> Entries<'a> {
+    fn of(node: Option<&'a Node>) -> Self {
+        let entries = node.map_or(&[][..], Node::entries);
+        Self(entries.iter().map(|entry| (entry.key.as_str(), entry)).collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Entry> {
+        self.0.get(key).copied()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::decode::{Cursor, Placed, Problems};
 use super::{Kustomization, OpenApi, parts};
 use crate::error::{Position, Problem, Warning};
-use crate::yaml;
+use crate::yaml::{self, Budget};
 
 /// A kustomization file, and what it is warned about.
 pub(crate) struct Parsed {
@@ -58,8 +58,8 @@ const DEPRECATED: [(&str, &str); 6] = [
 ];
 
 /// Reads the text of the kustomization file at `path`; every problem of it is reported.
-pub(crate) fn parse(path: &str, text: &str) -> Result<Parsed, Vec<Problem>> {
-    let documents = yaml::last_wins(text).map_err(|error| {
+pub(crate) fn parse(path: &str, text: &str, budget: &Budget) -> Result<Parsed, Vec<Problem>> {
+    let documents = yaml::last_wins_within(text, budget).map_err(|error| {
         let position = Position { line: error.line, column: error.column };
         vec![Problem::at(path, position, format!("broken YAML: {}", error.message))]
     })?;

@@ -39,9 +39,9 @@ pub(crate) fn field_spec(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Fie
 
 fn gvk_part(gvk: &mut Gvk, name: &str, cursor: Cursor<'_>, problems: &mut Problems<'_>) {
     match name {
-        "group" => gvk.group = cursor.string(name, problems),
-        "version" => gvk.version = cursor.string(name, problems),
-        _ => gvk.kind = cursor.string(name, problems),
+        "group" => gvk.group = cursor.text(name, problems),
+        "version" => gvk.version = cursor.text(name, problems),
+        _ => gvk.kind = cursor.text(name, problems),
     }
 }
 

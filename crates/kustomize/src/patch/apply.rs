@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use super::{json6902, strategic, target::Target};
 use crate::build::manifests;
-use crate::resource::{Id, Origin, Resource};
+use crate::resource::{Id, Resource};
 use crate::schema::{self, CustomSchema};
 use crate::transform::describe;
+use crate::yaml::Budget;
 
 /// A patch that was read.
 pub(crate) enum Patch {
@@ -24,14 +25,14 @@ pub(crate) struct Allowed {
 }
 
 /// Reads a patch of either kind.
-pub(crate) fn read(text: &str, origin: &str) -> Result<Patch, String> {
+pub(crate) fn read(text: &str, origin: &str, budget: &Budget) -> Result<Patch, String> {
     // Objects are no lists of operations, so at most one of the two readings succeeds.
-    let strategic = match manifests::read(text, origin) {
+    let strategic = match manifests::read(text, origin, budget) {
         Ok(patches) if patches.is_empty() => return Err("the patch is empty".into()),
         Ok(patches) => return Ok(Patch::Strategic(patches)),
         Err(problem) => problem,
     };
-    match json6902::parse(text) {
+    match json6902::parse(text, budget) {
         Ok(operations) => Ok(Patch::Json(operations)),
         Err(json) => Err(format!("neither a strategic merge patch ({}) nor a JSON patch ({json})", strategic.message)),
     }
@@ -105,19 +106,25 @@ pub(crate) fn apply_to_target(
     target: &Target,
     allowed: Allowed,
     custom: Option<&CustomSchema>,
+    budget: &Budget,
 ) -> Result<(), String> {
+    let cost = match patch {
+        Patch::Strategic(patches) => patches.iter().flat_map(|patch| patch.object.values()).map(json6902::nodes).sum(),
+        Patch::Json(_) => 0,
+    };
     for resource in resources.iter_mut().filter(|resource| !resource.is_deleted() && target.matches(resource)) {
+        budget.add(cost)?;
         match patch {
             Patch::Json(operations) => {
                 resource.store_previous_id();
-                apply_json(resource, operations)?;
+                apply_json(resource, operations, budget)?;
             }
             Patch::Strategic(patches) => {
                 let [patch] = patches.as_slice() else {
                     return Err("a patch with a `target` must hold one document only".into());
                 };
                 let mut patch = patch.object.clone();
-                patch.insert("apiVersion".into(), resource.api_version().into());
+                patch.insert("apiVersion", resource.api_version().into());
                 merge_one(resource, &patch, allowed, custom)?;
             }
         }
@@ -125,10 +132,14 @@ pub(crate) fn apply_to_target(
     Ok(())
 }
 
-pub(crate) fn apply_json(resource: &mut Resource, operations: &[json6902::Operation]) -> Result<(), String> {
+pub(crate) fn apply_json(
+    resource: &mut Resource,
+    operations: &[json6902::Operation],
+    budget: &Budget,
+) -> Result<(), String> {
     let object = std::mem::take(&mut resource.object);
     let before = object.clone();
-    match json6902::apply(object, operations) {
+    match json6902::apply(object, operations, budget) {
         Ok(object) => {
             resource.object = object;
             Ok(())
@@ -143,7 +154,7 @@ pub(crate) fn apply_json(resource: &mut Resource, operations: &[json6902::Operat
 /// Kind, name and namespace stay unless the patch may change them.
 pub(crate) fn merge_one(
     resource: &mut Resource,
-    patch: &Map<String, Value>,
+    patch: &Map,
     allowed: Allowed,
     custom: Option<&CustomSchema>,
 ) -> Result<(), String> {
@@ -166,16 +177,11 @@ pub(crate) fn merge_one(
     let Some(object) = merged.filter(|object| !object.is_empty()) else { return Ok(()) };
     resource.object = object;
     if !allowed.kind_change {
-        resource.object.insert("kind".into(), kind.into());
+        resource.object.insert("kind", kind.into());
     }
     if let (false, Some(name)) = (allowed.name_change, name) {
-        resource.edit_metadata(|metadata| metadata.insert("name".into(), name));
+        resource.edit_metadata(|metadata| metadata.insert("name", name));
     }
     resource.set_namespace(&namespace);
     Ok(())
-}
-
-/// The origin of a patch, for messages.
-pub(crate) fn origin(path: &str, line: usize) -> Origin {
-    Origin { path: path.into(), line }
 }

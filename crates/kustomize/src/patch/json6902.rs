@@ -1,29 +1,30 @@
 //! JSON patches in the dialect of the original: `replace` makes what is missing, index -1 appends, and the first segment of
 //! a path without a leading slash is lost.
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use crate::limits::{DEPTH_MAX, PATCH_COPY_NODES_MAX};
-use crate::yaml::{self, number_from_f64, value_depth};
+use crate::yaml::{self, Budget, number_from_f64, value_depth};
 
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Operation {
-    op: String,
-    path: Option<String>,
-    from: Option<String>,
+    op: Text,
+    path: Option<Text>,
+    from: Option<Text>,
     value: Option<Value>,
 }
 
 /// Reads a patch: JSON if it begins with `[`, YAML 1.1 otherwise.
-pub(crate) fn parse(text: &str) -> Result<Vec<Operation>, String> {
+pub(crate) fn parse(text: &str, budget: &Budget) -> Result<Vec<Operation>, String> {
     let value = if text.starts_with('[') {
-        let mut value = serde_json::from_str(text)
+        let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| format!("a patch that begins with `[` must be JSON: {error}"))?;
+        let mut value = Value::from(value);
         settle_numbers(&mut value);
         value
     } else {
-        let documents = yaml::strict(text).map_err(|error| error.to_string())?;
+        let documents = yaml::strict_within(text, budget).map_err(|error| error.to_string())?;
         documents.into_iter().next().map_or(Value::Null, |document| document.value)
     };
     let Value::Array(items) = value else { return Err("a JSON patch is a list of operations".into()) };
@@ -59,12 +60,12 @@ fn settle_numbers(value: &mut Value) {
 }
 
 /// Applies the operations in order.
-pub(crate) fn apply(object: Map<String, Value>, operations: &[Operation]) -> Result<Map<String, Value>, String> {
+pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> Result<Map, String> {
     let mut root = Value::Object(object);
     let mut copied = 0;
     for operation in operations {
         let path = operation.path.as_deref().ok_or("an operation has no `path`")?;
-        run(&mut root, operation, path, &mut copied)
+        run(&mut root, operation, path, &mut copied, budget)
             .map_err(|why| format!("operation `{}` at `{path}` does not apply: {why}", operation.op))?;
     }
     if value_depth_exceeds(&root) {
@@ -84,8 +85,9 @@ fn value_depth_exceeds(value: &Value) -> bool {
     value_depth(value) > DEPTH_MAX
 }
 
-fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize) -> Result<(), String> {
+fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, budget: &Budget) -> Result<(), String> {
     let value = || operation.value.clone().unwrap_or(Value::Null);
+    budget.add(operation.value.as_ref().map_or(0, nodes))?;
     match operation.op.as_str() {
         "add" => add(find(root, path)?, value()),
         "remove" => remove(find(root, path)?).map(drop),
@@ -103,6 +105,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize) 
                 let (container, key) = find(root, from)?;
                 let found = get(container, &key)?.ok_or("`from` leads nowhere")?;
                 *copied += nodes(found);
+                budget.add(nodes(found))?;
                 if *copied > PATCH_COPY_NODES_MAX {
                     return Err(format!("the patch copies more than {PATCH_COPY_NODES_MAX} nodes"));
                 }
@@ -126,7 +129,7 @@ fn short(value: &Value) -> String {
     }
 }
 
-fn nodes(value: &Value) -> usize {
+pub(super) fn nodes(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(nodes).sum::<usize>(),
         Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
@@ -227,12 +230,12 @@ fn remove((container, key): Place<'_>) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::value::json;
 
     fn check(object: Value, patch: Value, expected: Option<Value>) {
-        let operations = parse(&patch.to_string()).expect("a patch");
+        let operations = parse(&patch.to_string(), &Budget::default()).expect("a patch");
         let object = object.as_object().expect("a map").clone();
-        let got = apply(object, &operations);
+        let got = apply(object, &operations, &Budget::default());
         assert_eq!(got.clone().ok().map(Value::Object), expected, "{patch}: {got:?}");
     }
 
@@ -269,6 +272,6 @@ mod tests {
     #[test]
     fn copies_cannot_grow_without_bound() {
         let double = |i: usize| json!({"op": "copy", "from": "/a", "path": format!("/a/{i}")});
-        check(json!({"a": {}}), (0..60).map(double).collect(), None);
+        check(json!({"a": {}}), Value::Array((0..60).map(double).collect()), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Kubernetes' label selectors: `app=shop,tier!=db,env in (a,b),!old`.
 
+use crate::value::Text;
+
 /// One condition on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Requirement {
@@ -34,13 +36,17 @@ impl LabelSelector {
     }
 
     /// `value_of` gives the value of a label, if the object has it.
-    pub(crate) fn matches(&self, value_of: impl Fn(&str) -> Option<String>) -> bool {
+    pub(crate) fn matches(&self, value_of: impl Fn(&str) -> Option<Text>) -> bool {
         let number = |key: &str| value_of(key).and_then(|value| value.parse::<i64>().ok());
         self.0.iter().all(|requirement| match requirement {
             Requirement::Exists(key) => value_of(key).is_some(),
             Requirement::Missing(key) => value_of(key).is_none(),
-            Requirement::In(key, values) => value_of(key).is_some_and(|value| values.contains(&value)),
-            Requirement::NotIn(key, values) => value_of(key).is_none_or(|value| !values.contains(&value)),
+            Requirement::In(key, values) => {
+                value_of(key).is_some_and(|value| values.iter().any(|known| *known == value))
+            }
+            Requirement::NotIn(key, values) => {
+                value_of(key).is_none_or(|value| !values.iter().any(|known| *known == value))
+            }
             Requirement::Greater(key, than) => number(key).is_some_and(|value| value > *than),
             Requirement::Less(key, than) => number(key).is_some_and(|value| value < *than),
         })
@@ -127,8 +133,8 @@ mod tests {
     #[test]
     fn selectors_match_like_kubernetes() {
         let labels = |key: &str| match key {
-            "app" => Some("shop".to_string()),
-            "n" => Some("5".to_string()),
+            "app" => Some("shop".into()),
+            "n" => Some("5".into()),
             _ => None,
         };
         for (text, expected) in [

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use crate::schema::{ListMerge, Type};
 use crate::yaml::text_of;
@@ -16,11 +16,7 @@ const DIRECTIVE: &str = "$patch";
 const TWO_KEY_LIST_MAX: usize = 2_000;
 
 /// Merges a patch into an object. `None`: the patch deletes it.
-pub(crate) fn merge_object(
-    object: Map<String, Value>,
-    patch: &Value,
-    ty: Option<Type<'_>>,
-) -> Result<Option<Map<String, Value>>, String> {
+pub(crate) fn merge_object(object: Map, patch: &Value, ty: Option<Type<'_>>) -> Result<Option<Map>, String> {
     match merge(Some(Value::Object(object)), Some(patch), ty, &ListMerge::Replace)? {
         Merged::InPlace(Value::Object(map)) | Merged::Replaced(Value::Object(map)) => Ok(Some(map)),
         Merged::InPlace(_) | Merged::Replaced(_) | Merged::Gone => Ok(None),
@@ -101,7 +97,7 @@ fn add(patch: &Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, 
     }
 }
 
-fn cleaned(map: &Map<String, Value>, ty: Option<Type<'_>>) -> Result<Map<String, Value>, String> {
+fn cleaned(map: &Map, ty: Option<Type<'_>>) -> Result<Map, String> {
     let mut out = Map::new();
     for (key, value) in map {
         let field = ty.and_then(|ty| ty.field(key));
@@ -120,7 +116,7 @@ fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Value, 
     }
     match base {
         Value::Object(mut map) => {
-            for (key, value) in &mut map {
+            for (key, value) in map.iter_mut() {
                 if let Some(field) = ty.and_then(|ty| ty.field(key)) {
                     *value = settle(value.take(), field.ty, &field.merge)?;
                 }
@@ -139,40 +135,41 @@ fn below(key: &str, reason: &str) -> String {
     }
 }
 
-fn merge_maps(
-    mut base: Map<String, Value>,
-    patch: &Map<String, Value>,
-    ty: Option<Type<'_>>,
-) -> Result<Merged, String> {
+fn merge_maps(mut base: Map, patch: &Map, ty: Option<Type<'_>>) -> Result<Merged, String> {
     let (directive, patch) = map_directive(patch)?;
     match directive {
         Directive::Delete => return Ok(Merged::Gone),
         Directive::Replace => return Ok(Merged::Replaced(Value::Object(cleaned(&patch, ty)?))),
         Directive::Merge => {}
     }
-    if ty.is_some() {
-        let untouched: Vec<String> = base.keys().filter(|key| !patch.contains_key(*key)).cloned().collect();
-        for key in untouched {
-            if let Some(field) = ty.and_then(|ty| ty.field(&key))
-                && let Some(value) = base.get_mut(&key)
-            {
-                *value = settle(value.take(), field.ty, &field.merge)?;
-            }
+    let (mut added, mut gone) = (Vec::new(), HashSet::new());
+    for (key, value) in base.iter_mut().filter(|(key, _)| ty.is_some() && !patch.contains_key(key)) {
+        if let Some(field) = ty.and_then(|ty| ty.field(key)) {
+            *value = settle(value.take(), field.ty, &field.merge)?;
         }
     }
     for (key, value) in patch.iter() {
         let field = ty.and_then(|ty| ty.field(key));
         let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
-        let merged = merge(base.remove(key), Some(value), ty, &list).map_err(|reason| below(key, &reason))?;
-        if let Some(merged) = merged.value() {
-            base.insert(key.clone(), merged);
+        let place = base.get_mut(key);
+        let own = place.as_ref().is_some();
+        let merged = merge(place.map(Value::take), Some(value), ty, &list).map_err(|reason| below(key, &reason))?;
+        match (merged.value(), base.get_mut(key)) {
+            (Some(merged), Some(place)) => *place = merged,
+            (Some(merged), None) => added.push((key.clone(), merged)),
+            (None, _) if own => drop(gone.insert(key.as_str())),
+            (None, _) => {}
         }
     }
+    if !gone.is_empty() {
+        base.retain(|key, _| !gone.contains(key));
+    }
+    base.extend(added);
     Ok(Merged::InPlace(Value::Object(base)))
 }
 
 /// A map's directive, and the map without it.
-fn map_directive(map: &Map<String, Value>) -> Result<(Directive, std::borrow::Cow<'_, Map<String, Value>>), String> {
+fn map_directive(map: &Map) -> Result<(Directive, std::borrow::Cow<'_, Map>), String> {
     let Some(directive) = map.get(DIRECTIVE).filter(|value| !value.is_null()) else {
         return Ok((Directive::Merge, std::borrow::Cow::Borrowed(map)));
     };
@@ -254,15 +251,15 @@ fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key
         // The original forgets everything before the last element without a key, and the patch with it.
         return Ok(vec![keyless.clone()]);
     }
-    let mut base_at: HashMap<String, usize> = HashMap::new();
+    let mut base_at: HashMap<Text, usize> = HashMap::new();
     for (i, item) in base.iter().enumerate() {
         if let Some(text) = key_of(item) {
             base_at.entry(text).or_insert(i);
         }
     }
     let mut items: Vec<Value> = Vec::with_capacity(base.len() + patch.len());
-    let mut item_at: HashMap<String, usize> = HashMap::new();
-    let mut deleted: HashSet<String> = HashSet::new();
+    let mut item_at: HashMap<Text, usize> = HashMap::new();
+    let mut deleted: HashSet<Text> = HashSet::new();
     for item in patch {
         let Some(text) = key_of(item) else {
             // The original deletes the elements of the base that have a key: all that are left here.
@@ -336,10 +333,10 @@ fn merge_by_keys(
     if base.len() + patch.len() > TWO_KEY_LIST_MAX {
         return Err(format!("the list has more than {TWO_KEY_LIST_MAX} elements"));
     }
-    let values_of = |item: &Value| -> Vec<String> {
+    let values_of = |item: &Value| -> Vec<Text> {
         keys.iter().map(|key| item.get(key).filter(|v| !v.is_null()).and_then(text_of).unwrap_or_default()).collect()
     };
-    let mut wanted: Vec<Vec<String>> = Vec::new();
+    let mut wanted: Vec<Vec<Text>> = Vec::new();
     for values in patch.iter().chain(&base).map(values_of) {
         if !wanted.contains(&values) {
             wanted.push(values);
@@ -348,7 +345,7 @@ fn merge_by_keys(
     pair_up(&mut wanted);
     let used: Vec<usize> =
         (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
-    let pick = |values: &[String]| -> Vec<String> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
+    let pick = |values: &[Text]| -> Vec<Text> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
     let used_keys: Vec<&str> = used.iter().filter_map(|i| keys.get(*i).map(String::as_str)).collect();
     let mut items: Vec<Value> = Vec::new();
     for values in &wanted {
@@ -371,7 +368,9 @@ fn merge_by_keys(
             Some(mut value) => {
                 if let Some(map) = value.as_object_mut() {
                     for (key, text) in used_keys.iter().zip(&values).filter(|(_, text)| !text.is_empty()) {
-                        map.entry(*key).or_insert_with(|| crate::yaml::plain(text));
+                        if !map.contains_key(key) {
+                            map.insert(*key, crate::yaml::plain(text));
+                        }
                     }
                 }
                 set_element(&mut items, Some(value), &used_keys, &values);
@@ -381,7 +380,7 @@ fn merge_by_keys(
     for item in base {
         let mut values = Vec::new();
         for key in &used_keys {
-            match item.get(*key).filter(|v| !v.is_null()).and_then(text_of) {
+            match item.get(key).filter(|v| !v.is_null()).and_then(text_of) {
                 Some(text) => values.push(text),
                 None => items.push(item.clone()),
             }
@@ -395,13 +394,13 @@ fn merge_by_keys(
 }
 
 /// Values that agree where both are given become one.
-fn pair_up(wanted: &mut [Vec<String>]) {
+fn pair_up(wanted: &mut [Vec<Text>]) {
     for i in 0..wanted.len() {
         for j in 0..wanted.len() {
             let (Some(a), Some(b)) = (wanted.get(i), wanted.get(j)) else { continue };
             let fits = a.iter().zip(b).all(|(x, y)| x == y || x.is_empty() || y.is_empty());
             if fits && a.iter().zip(b).any(|(x, y)| x == y) {
-                let joined: Vec<String> =
+                let joined: Vec<Text> =
                     a.iter().zip(b).map(|(x, y)| if x.is_empty() { y.clone() } else { x.clone() }).collect();
                 if let Some(place) = wanted.get_mut(i) {
                     place.clone_from(&joined);
@@ -415,13 +414,13 @@ fn pair_up(wanted: &mut [Vec<String>]) {
 }
 
 /// Whether the element has these values; keys without a value do not matter.
-fn has_values(item: &Value, keys: &[&str], values: &[String]) -> bool {
+fn has_values(item: &Value, keys: &[&str], values: &[Text]) -> bool {
     let mut wanted = keys.iter().zip(values).filter(|(_, value)| !value.is_empty()).peekable();
-    wanted.peek().is_some() && wanted.all(|(key, value)| item.get(*key).and_then(text_of).as_ref() == Some(value))
+    wanted.peek().is_some() && wanted.all(|(key, value)| item.get(key).and_then(text_of).as_ref() == Some(value))
 }
 
 /// Puts an element in the place of those that match, or at the end; `None` removes those that match.
-fn set_element(items: &mut Vec<Value>, element: Option<Value>, keys: &[&str], values: &[String]) {
+fn set_element(items: &mut Vec<Value>, element: Option<Value>, keys: &[&str], values: &[Text]) {
     let mut found_one = false;
     let mut kept = Vec::with_capacity(items.len() + 1);
     for item in items.drain(..).filter(|item| !is_empty(item)) {
@@ -429,7 +428,7 @@ fn set_element(items: &mut Vec<Value>, element: Option<Value>, keys: &[&str], va
         let mut last = false;
         for (j, key) in keys.iter().enumerate() {
             if let Some(value) = values.get(j) {
-                let field = item.get(*key);
+                let field = item.get(key);
                 last = field.is_some_and(|field| value.is_empty() || text_of(field).as_ref() == Some(value));
             }
             found &= last;

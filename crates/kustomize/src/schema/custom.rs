@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use crate::value::{Text, Value};
 
 use super::{Field, ListMerge, Type, builtin};
 
@@ -14,7 +14,7 @@ const REFERENCES_MAX: usize = 16;
 pub(crate) struct CustomSchema {
     document: Value,
     /// From (API version, kind) to the definition's name.
-    kinds: HashMap<(String, String), String>,
+    kinds: HashMap<(String, String), Text>,
 }
 
 impl CustomSchema {

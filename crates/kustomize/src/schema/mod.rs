@@ -8,7 +8,7 @@ mod custom;
 
 pub(crate) use custom::CustomSchema;
 
-use serde_json::Value;
+use crate::value::Value;
 
 /// How a patch's list joins the object's.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Changes the names, tags and digests of container images.
 
+use crate::value::Value;
 use regex::Regex;
-use serde_json::Value;
 
 use super::{apply_to, describe, with_value};
 use crate::fieldspec::{FieldSpec, Make};
@@ -31,7 +31,7 @@ pub(crate) fn apply(resources: &mut [Resource], image: &Image, fields: &[FieldSp
         }
         let text = text_of(value).ok_or("an image is no scalar")?;
         if matcher.is_match(&text) {
-            *value = Value::String(changed(&text, image));
+            *value = changed(&text, image).into();
         }
         Ok(())
     };
@@ -57,7 +57,7 @@ fn matcher(name: &str) -> Result<Regex, String> {
 fn walk(value: &mut Value, change: &dyn Fn(&mut Value) -> Result<(), String>) -> Result<(), String> {
     match value {
         Value::Object(map) => {
-            for (key, value) in map {
+            for (key, value) in map.iter_mut() {
                 walk(value, change)?;
                 if let ("containers" | "initContainers", Value::Array(containers)) = (key.as_str(), value) {
                     for container in containers {

@@ -8,7 +8,7 @@ pub(crate) use images::{Image, apply as set_images};
 pub(crate) use namespace::{Namespace, SubjectMode, apply as set_namespace, apply_one as set_namespace_of};
 pub(crate) use simple::{Affix, add_affix, set_entries, set_replicas};
 
-use serde_json::{Map, Value};
+use crate::value::{Map, Value};
 
 use crate::fieldspec::{FieldSpec, Make};
 use crate::resource::Resource;

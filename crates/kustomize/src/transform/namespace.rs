@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::{apply_to, describe, with_value};
 use crate::fieldspec::{FieldSpec, Make};
@@ -62,7 +62,7 @@ pub(crate) fn apply_one(resource: &mut Resource, transformer: &Namespace) -> Res
         }
         let is_set = text_of(value).is_some_and(|text| !value.is_null() && !text.is_empty());
         if !(transformer.unset_only && is_set) {
-            *value = Value::String(transformer.namespace.clone());
+            *value = transformer.namespace.as_str().into();
         }
         Ok(())
     };
@@ -98,7 +98,7 @@ fn set_subjects(
             SubjectMode::AllServiceAccounts => subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount"),
         };
         if let (true, Some(map)) = (fits, subject.as_object_mut()) {
-            set(map.entry("namespace").or_insert(Value::Null))?;
+            set(map.get_or_null("namespace"))?;
         }
     }
     Ok(())

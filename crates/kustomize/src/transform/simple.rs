@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use crate::value::Value;
 
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::resource::{Gvk, Resource};
-use crate::yaml::{plain, text_of};
+use crate::yaml::{Budget, plain, text_of};
 
 /// What is put before or after names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn add_affix(resources: &mut [Resource], affix: Affix<'_>, specs: &[F
             }
             apply_to(resource, spec, Make::Scalar, &mut |value| {
                 let text = text_of(value).ok_or("a name is no scalar")?;
-                *value = Value::String(match affix {
+                *value = Value::from(match affix {
                     Affix::Prefix(prefix) => format!("{prefix}{text}"),
                     Affix::Suffix(suffix) => format!("{text}{suffix}"),
                 });
@@ -59,6 +59,7 @@ pub(crate) fn set_entries(
     resources: &mut [Resource],
     entries: &BTreeMap<String, String>,
     specs: &[FieldSpec],
+    budget: &Budget,
 ) -> Result<(), String> {
     if entries.is_empty() {
         return Ok(());
@@ -72,8 +73,9 @@ pub(crate) fn set_entries(
                 if value.is_null() {
                     return Ok(());
                 }
+                budget.add(entries.len())?;
                 let map = value.as_object_mut().ok_or("labels and annotations can only be set in a map")?;
-                map.extend(entries.iter().map(|(key, value)| (key.clone(), Value::String(value.clone()))));
+                map.extend(entries.iter().map(|(key, value)| (key.into(), value.as_str().into())));
                 Ok(())
             })?;
         }

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
+
+use crate::value::{Map, Value};
 
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
 
-use super::keys::sort_keys;
+use super::keys::sorted;
 
 /// The column after which long text is folded at a space.
 const WIDTH: usize = 80;
@@ -56,11 +58,8 @@ impl Emitter<'_> {
     }
 
     /// `inline`: the first entry continues the current line (after `- ` or at the start of the document).
-    fn mapping(&mut self, map: &Map<String, Value>, indent: usize, inline: bool) {
-        let mut keys: Vec<&String> = map.keys().collect();
-        sort_keys(&mut keys);
-        for (i, key) in keys.into_iter().enumerate() {
-            let Some(value) = map.get(key) else { continue };
+    fn mapping(&mut self, map: &Map, indent: usize, inline: bool) {
+        for (i, (key, value)) in sorted(map).into_iter().enumerate() {
             if i > 0 || !inline {
                 self.indent(indent);
             }

@@ -2,8 +2,19 @@
 
 use std::cmp::Ordering;
 
-/// Sorts keys the natural way: `a2` before `a10`, letters after other characters.
-pub(super) fn sort_keys(keys: &mut Vec<&String>) {
+use crate::value::{Map, Text, Value};
+
+/// The entries in natural order: `a2` before `a10`, letters after other characters.
+pub(super) fn sorted(map: &Map) -> Vec<(&Text, &Value)> {
+    let mut entries: Vec<(&Text, &Value)> = map.iter().collect();
+    // Bytewise order, which the map has, is the natural one of plain words.
+    if !entries.iter().all(|(key, _)| key.bytes().all(|c| c.is_ascii_alphabetic())) {
+        sort(&mut entries);
+    }
+    entries
+}
+
+fn sort(keys: &mut Vec<(&Text, &Value)>) {
     // The order is not transitive for every input, which the library's sorts may answer with a panic: this merge sort does not care.
     let mut width = 1;
     let mut from = std::mem::take(keys);
@@ -13,7 +24,7 @@ pub(super) fn sort_keys(keys: &mut Vec<&String>) {
             let (left, right) = pair.split_at(width.min(pair.len()));
             let (mut l, mut r) = (left.iter().peekable(), right.iter().peekable());
             while let (Some(a), Some(b)) = (l.peek(), r.peek()) {
-                let next = if natural(b, a) == Ordering::Less { r.next() } else { l.next() };
+                let next = if natural(b.0, a.0) == Ordering::Less { r.next() } else { l.next() };
                 to.extend(next);
             }
             to.extend(l.chain(r));

@@ -4,17 +4,19 @@
 //! for kustomization files and JSON patches: YAML 1.1, where `yes` and `on` are booleans. Both know `0644` as a number, refuse
 //! duplicate keys, and are bounded in depth, size and alias expansion.
 
+mod budget;
 mod emit;
 mod keys;
 mod node;
 mod reader;
 mod scalar;
 
-use serde_json::Value;
+use crate::value::Value;
 
 pub use node::{Entry, Node, NodeKind, Span};
 pub use scalar::Dialect;
 
+pub(crate) use budget::Budget;
 pub(crate) use emit::append_document;
 pub(crate) use reader::value_depth;
 pub(crate) use scalar::{number_from_f64, plain, text_of};
@@ -22,14 +24,20 @@ pub(crate) use scalar::{number_from_f64, plain, text_of};
 /// One document of a file.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The value, as JSON.
-    pub value: Value,
+    pub(crate) value: Value,
     /// The line on which the document's content begins, from 1.
     pub line: usize,
     /// Where each part of the value stands in the text; only when asked for.
     pub node: Option<Node>,
     /// Keys that are given again later: empty but for [`last_wins`], where they do not count.
     pub repeated: Vec<(String, crate::Position)>,
+}
+
+impl Document {
+    /// The value, as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.value.to_json()
+    }
 }
 
 /// Why a text could not be read.
@@ -49,30 +57,45 @@ pub struct YamlError {
 /// ```
 /// let documents = turquoise_kustomize::yaml::resources("a: yes\n---\n# nothing\n---\nb: 0644\n")?;
 /// assert_eq!(documents.len(), 2);
-/// assert_eq!(documents[0].value["a"], "yes");
-/// assert_eq!(documents[1].value["b"], 420);
+/// assert_eq!(documents[0].to_json()["a"], "yes");
+/// assert_eq!(documents[1].to_json()["b"], 420);
 /// assert_eq!(documents[1].line, 5);
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, false, Repeated::Refuse)
+    resources_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn resources_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Resources, false, Repeated::Refuse, budget)
 }
 
 /// Reads a kustomization file, a patch or a plug-in's configuration, with the place of every node.
 ///
 /// ```
 /// let documents = turquoise_kustomize::yaml::strict("a: yes\nb: 2020-01-01\n")?;
-/// assert_eq!(documents[0].value["a"], true);
-/// assert_eq!(documents[0].value["b"], "2020-01-01");
+/// assert_eq!(documents[0].to_json()["a"], true);
+/// assert_eq!(documents[0].to_json()["b"], "2020-01-01");
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::Refuse)
+    strict_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn strict_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true, Repeated::Refuse, budget)
 }
 
 /// Like [`strict`], but of a key that is given twice the last one counts: so kustomization files are read.
 pub fn last_wins(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::LastWins)
+    last_wins_within(text, &Budget::default())
+}
+
+/// The same within what a whole build may read.
+pub(crate) fn last_wins_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Strict, true, Repeated::LastWins, budget)
 }
 
 /// What happens to keys that are given twice.
@@ -84,7 +107,7 @@ pub(crate) enum Repeated {
 
 /// Reads a file of manifests with the place of every node, for edits.
 pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, true, Repeated::Refuse)
+    reader::read(text, Dialect::Resources, true, Repeated::Refuse, &Budget::default())
 }
 
 /// Writes one object as Kubernetes' tools print it: keys in natural order, lists not indented.
@@ -94,8 +117,8 @@ pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
 /// let text = turquoise_kustomize::yaml::to_string(&json!({"a10": "yes", "a2": [1, "x"]}));
 /// assert_eq!(text, "a2:\n- 1\n- x\na10: \"yes\"\n");
 /// ```
-pub fn to_string(value: &Value) -> String {
+pub fn to_string(value: &serde_json::Value) -> String {
     let mut out = String::new();
-    emit::append_document(&mut out, value);
+    emit::append_document(&mut out, &value.clone().into());
     out
 }

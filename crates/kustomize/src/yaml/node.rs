@@ -36,7 +36,8 @@ pub enum NodeKind {
     Alias,
     /// A list.
     Sequence(Vec<Node>),
-    /// A map, in the order of the text. Entries that `<<` merged in are not listed.
+    /// A map, in the order of the text: of a key that is given twice the last entry counts. Entries that `<<` merged in
+    /// are not listed.
     Mapping(Vec<Entry>),
 }
 
@@ -60,8 +61,16 @@ impl Node {
     /// The entry under `key`, if this is a map that has it.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
-            NodeKind::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
+            NodeKind::Mapping(entries) => entries.iter().rfind(|entry| entry.key == key),
             NodeKind::Scalar { .. } | NodeKind::Alias | NodeKind::Sequence(_) => None,
+        }
+    }
+
+    /// The entries, if this is a map.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            NodeKind::Mapping(entries) => entries,
+            NodeKind::Scalar { .. } | NodeKind::Alias | NodeKind::Sequence(_) => &[],
         }
     }
 

@@ -1,17 +1,18 @@
 //! From parser events to values, with the bounds kept while building.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use crate::value::{Map, Text, Value, push_tight};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, Tag};
-use serde_json::{Map, Value};
 
+use super::budget::Budget;
 use super::node::{Entry, Node, NodeKind, Span};
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
 use super::{Document, Repeated, YamlError};
 use crate::error::Position;
-use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, DOCUMENT_NODES_MAX, FILE_DOCUMENTS_MAX};
+use crate::limits::{ALIAS_NODES_MAX, DEPTH_MAX, FILE_DOCUMENTS_MAX};
 
 /// Reads every document of a text. Documents that are null are left out.
 pub(super) fn read(
@@ -19,7 +20,9 @@ pub(super) fn read(
     dialect: Dialect,
     with_nodes: bool,
     repeated: Repeated,
+    budget: &Budget,
 ) -> Result<Vec<Document>, YamlError> {
+    budget.open(text);
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let mut line = 1;
@@ -28,7 +31,7 @@ pub(super) fn read(
         if documents.len() == FILE_DOCUMENTS_MAX {
             return Err(error_at(line, format!("more than {FILE_DOCUMENTS_MAX} documents in one file")));
         }
-        let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset);
+        let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset, budget);
         reader.on_repeated = repeated;
         if let Some(document) = reader.document()? {
             documents.push(document);
@@ -74,7 +77,7 @@ fn error_at(line: usize, message: impl Into<String>) -> YamlError {
     YamlError { line, column: 0, message: message.into() }
 }
 
-struct Reader<'i> {
+struct Reader<'i, 'b> {
     parser: Parser<'i, StrInput<'i>>,
     dialect: Dialect,
     with_nodes: bool,
@@ -82,6 +85,10 @@ struct Reader<'i> {
     byte_offset: usize,
     anchors: HashMap<usize, Anchor>,
     nodes: usize,
+    budget: &'b Budget,
+    /// Lists and maps that are being read, kept for the next ones.
+    lists: Vec<Vec<Value>>,
+    maps: Vec<Vec<(Text, Value)>>,
     alias_nodes: usize,
     on_repeated: Repeated,
     repeated: Vec<(String, Position)>,
@@ -93,8 +100,15 @@ struct Anchor {
     nodes: usize,
 }
 
-impl<'i> Reader<'i> {
-    fn new(text: &'i str, dialect: Dialect, with_nodes: bool, line_offset: usize, byte_offset: usize) -> Self {
+impl<'i, 'b> Reader<'i, 'b> {
+    fn new(
+        text: &'i str,
+        dialect: Dialect,
+        with_nodes: bool,
+        line_offset: usize,
+        byte_offset: usize,
+        budget: &'b Budget,
+    ) -> Self {
         let options = granit_parser::options! {
             emit_comments: false,
             flow_nesting_limit: DEPTH_MAX,
@@ -108,6 +122,9 @@ impl<'i> Reader<'i> {
             byte_offset,
             anchors: HashMap::new(),
             nodes: 0,
+            budget,
+            lists: Vec::new(),
+            maps: Vec::new(),
             alias_nodes: 0,
             on_repeated: Repeated::Refuse,
             repeated: Vec::new(),
@@ -169,11 +186,11 @@ impl<'i> Reader<'i> {
     }
 
     fn count(&mut self, span: &ParserSpan, nodes: usize) -> Result<(), YamlError> {
+        /// A node's place takes about as much memory as so many nodes.
+        const PLACE_NODES: usize = 4;
         self.nodes += nodes;
-        if self.nodes > DOCUMENT_NODES_MAX {
-            return Err(self.error(span, format!("the document has more than {DOCUMENT_NODES_MAX} nodes")));
-        }
-        Ok(())
+        let cost = if self.with_nodes { nodes * (1 + PLACE_NODES) } else { nodes };
+        self.budget.read(cost).map_err(|why| self.error(span, why))
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
@@ -208,17 +225,17 @@ impl<'i> Reader<'i> {
                 Ok((value, self.node(&span, false, NodeKind::Alias)))
             }
             Event::SequenceStart(_, anchor, _) => {
-                let (mut items, mut nodes) = (Vec::new(), Vec::new());
+                let (mut items, mut nodes) = (self.lists.pop().unwrap_or_default(), Vec::new());
                 loop {
                     let (event, item_span) = self.next()?;
                     if event == Event::SequenceEnd {
                         break;
                     }
                     let (value, node) = self.value(event, item_span, depth + 1)?;
-                    items.push(value);
+                    push_read(&mut items, value);
                     nodes.extend(node);
                 }
-                let value = Value::Array(items);
+                let value = Value::Array(settle(items, &mut self.lists));
                 self.anchor(anchor, &value, 1 + self.nodes - before);
                 Ok((value, self.node(&span, anchor > 0, NodeKind::Sequence(nodes))))
             }
@@ -238,8 +255,8 @@ impl<'i> Reader<'i> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Map<String, Value>, Vec<Entry>), YamlError> {
-        let mut map = Map::new();
+    fn mapping(&mut self, depth: usize) -> Result<(Map, Vec<Entry>), YamlError> {
+        let mut map = MapBuilder { entries: self.maps.pop().unwrap_or_default(), keys: HashSet::new() };
         let mut entries = Vec::new();
         let mut merged: Option<Value> = None;
         loop {
@@ -270,28 +287,29 @@ impl<'i> Reader<'i> {
                 if self.on_repeated == Repeated::Refuse {
                     return Err(self.error(&key_span, format!("mapping key `{key}` already defined")));
                 }
-                entries.retain(|entry: &Entry| entry.key != key);
-                self.repeated.push((key.clone(), self.span(&key_span).position));
+                self.repeated.push((key.to_string(), self.span(&key_span).position));
             }
             if let Some(node) = node {
-                entries.push(Entry { key: key.clone(), key_span: self.span(&key_span), value: node });
+                entries.push(Entry { key: key.to_string(), key_span: self.span(&key_span), value: node });
             }
-            map.insert(key, value);
+            map.push(key, value);
         }
+        // Of a key that was given twice the last one counts.
+        let mut map = Map::from_entries(settle(map.entries, &mut self.maps));
         if let Some(merged) = merged {
-            merge_into(&mut map, merged);
+            map = merge_into(map, merged);
         }
         Ok((map, entries))
     }
 
     /// A key as JSON has it: manifests may have other scalars than strings as keys only in their outermost map.
-    fn key(&self, key: Value, depth: usize, span: &ParserSpan) -> Result<String, YamlError> {
+    fn key(&self, key: Value, depth: usize, span: &ParserSpan) -> Result<Text, YamlError> {
         match (key, self.dialect) {
             (Value::String(key), _) => Ok(key),
-            (Value::Number(key), Dialect::Strict) => Ok(key.to_string()),
-            (Value::Bool(key), Dialect::Strict) => Ok(key.to_string()),
-            (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string()),
-            (Value::Bool(key), Dialect::Resources) if depth == 0 => Ok(key.to_string()),
+            (Value::Number(key), Dialect::Strict) => Ok(key.to_string().into()),
+            (Value::Bool(key), Dialect::Strict) => Ok(key.to_string().into()),
+            (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
+            (Value::Bool(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
             (Value::Null | Value::Bool(_) | Value::Number(_), _) => {
                 Err(self.error(span, "the key is no string; put it in quotes"))
             }
@@ -300,7 +318,7 @@ impl<'i> Reader<'i> {
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &ParserSpan) -> Result<Value, YamlError> {
-        let string = || Value::String(text.to_string());
+        let string = || Value::from(text);
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
@@ -318,12 +336,12 @@ impl<'i> Reader<'i> {
             ("binary", _) => {
                 let bytes: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
                 let decoded = STANDARD.decode(bytes).map_err(|_| self.error(span, "`!!binary` is not base64"))?;
-                Ok(Value::String(String::from_utf8_lossy(&decoded).into_owned()))
+                Ok(String::from_utf8_lossy(&decoded).into_owned().into())
             }
             ("int" | "float", Resolved::Number(n)) => Ok(Value::Number(n)),
             ("bool", Resolved::Bool(b)) => Ok(Value::Bool(b)),
             ("null", Resolved::Null) => Ok(Value::Null),
-            ("timestamp", _) => Ok(timestamp(text).map_or_else(string, Value::String)),
+            ("timestamp", _) => Ok(timestamp(text).map_or_else(string, Value::from)),
             ("int" | "float" | "bool" | "null", _) => {
                 Err(self.error(span, format!("`{text}` cannot be read as `!!{}`", tag.suffix())))
             }
@@ -336,11 +354,11 @@ impl<'i> Reader<'i> {
             Resolved::Null => Value::Null,
             Resolved::Bool(b) => Value::Bool(b),
             Resolved::Number(n) => Value::Number(n),
-            Resolved::Timestamp(printed) => Value::String(printed),
+            Resolved::Timestamp(printed) => printed.into(),
             Resolved::NotFinite => {
                 return Err(self.error(span, format!("`{text}` is no number that JSON knows; put it in quotes")));
             }
-            Resolved::String => Value::String(text.to_string()),
+            Resolved::String => text.into(),
         })
     }
 }
@@ -354,15 +372,60 @@ fn is_mergeable(value: &Value) -> bool {
 }
 
 /// Adds what `<<` names: the map's own keys win, then earlier maps over later ones.
-fn merge_into(map: &mut Map<String, Value>, merged: Value) {
+fn merge_into(map: Map, merged: Value) -> Map {
     match merged {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                map.entry(key).or_insert(value);
-            }
+        // Of a key that is there twice the last one counts.
+        Value::Object(fields) => fields.into_iter().chain(map).collect(),
+        Value::Array(items) => items.into_iter().fold(map, merge_into),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
+    }
+}
+
+/// Lists up to this length are gathered in room that is used again, and then copied into just as much as they need.
+const GATHERED_MAX: usize = 64;
+
+fn push_read<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < GATHERED_MAX {
+        list.push(item);
+    } else {
+        push_tight(list, item);
+    }
+}
+
+/// A finished list, in no more room than it needs.
+fn settle<T>(mut list: Vec<T>, pool: &mut Vec<Vec<T>>) -> Vec<T> {
+    if list.len() > GATHERED_MAX {
+        return list;
+    }
+    let mut settled = Vec::with_capacity(list.len());
+    settled.append(&mut list);
+    pool.push(list);
+    settled
+}
+
+/// A map while it is read.
+struct MapBuilder {
+    entries: Vec<(Text, Value)>,
+    /// The keys, once there are many.
+    keys: HashSet<Text>,
+}
+
+impl MapBuilder {
+    /// So many keys are compared one by one.
+    const FEW: usize = 24;
+
+    fn contains_key(&self, key: &str) -> bool {
+        if self.keys.is_empty() { self.entries.iter().any(|(known, _)| known == key) } else { self.keys.contains(key) }
+    }
+
+    fn push(&mut self, key: Text, value: Value) {
+        if self.entries.len() == Self::FEW {
+            self.keys = self.entries.iter().map(|(key, _)| key.clone()).collect();
         }
-        Value::Array(items) => items.into_iter().for_each(|item| merge_into(map, item)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        if !self.keys.is_empty() {
+            self.keys.insert(key.clone());
+        }
+        push_read(&mut self.entries, (key, value));
     }
 }
 

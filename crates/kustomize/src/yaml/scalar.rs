@@ -1,6 +1,8 @@
 //! What a scalar's text means.
 
-use serde_json::{Number, Value};
+use serde_json::Number;
+
+use crate::value::{Text, Value};
 
 /// How plain scalars are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,11 +215,11 @@ fn days_in(year: u32, month: u32) -> u32 {
 }
 
 /// The text of a scalar value, as YAML would write it without quotes; `None` for lists and maps.
-pub(crate) fn text_of(value: &Value) -> Option<String> {
+pub(crate) fn text_of(value: &Value) -> Option<Text> {
     match value {
         Value::Null => Some("null".into()),
-        Value::Bool(b) => Some(b.to_string()),
-        Value::Number(n) => Some(n.to_string()),
+        Value::Bool(b) => Some(if *b { "true" } else { "false" }.into()),
+        Value::Number(n) => Some(n.to_string().into()),
         Value::String(s) => Some(s.clone()),
         Value::Array(_) | Value::Object(_) => None,
     }
@@ -229,15 +231,15 @@ pub(crate) fn plain(text: &str) -> Value {
         Resolved::Null => Value::Null,
         Resolved::Bool(b) => Value::Bool(b),
         Resolved::Number(n) => Value::Number(n),
-        Resolved::Timestamp(printed) => Value::String(printed),
-        Resolved::NotFinite | Resolved::String => Value::String(text.to_string()),
+        Resolved::Timestamp(printed) => printed.into(),
+        Resolved::NotFinite | Resolved::String => text.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::value::json;
 
     #[test]
     fn plain_scalars_of_manifests() {

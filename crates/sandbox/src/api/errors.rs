@@ -118,6 +118,20 @@ impl ApiError {
         ApiError::of(StatusCode::FORBIDDEN, "Forbidden", message).about(resource, name)
     }
 
+    /// What an admission policy denies.
+    pub(crate) fn denied(resource: &Resource, name: &str, why: &str) -> Self {
+        let message = format!("{} {name:?} is forbidden: {why}", resource.qualified());
+        ApiError::of(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about(resource, name)
+    }
+
+    /// An eviction that a disruption budget does not allow.
+    pub(crate) fn budget_exceeded(why: &str) -> Self {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut error = ApiError::of(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+        error.details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
+        error
+    }
+
     pub(crate) fn unauthorized() -> Self {
         ApiError::of(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }

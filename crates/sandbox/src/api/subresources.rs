@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::errors::ApiError;
 use crate::api::request::ApiRequest;
 use crate::api::{Body, logs, proxy, verbs};
+use crate::controllers::budget;
 use crate::faults::Verb;
 use crate::object::{self, int, text};
 use crate::patch::Patch;
@@ -40,7 +41,8 @@ pub(crate) async fn perform(
 }
 
 fn evict(world: &World, request: &ApiRequest) -> Result<Response<Body>, ApiError> {
-    let (key, _) = verbs::pod_of(world, request)?;
+    let (key, pod) = verbs::pod_of(world, request)?;
+    budget::check_eviction(world, &key, &pod)?;
     let body = request.object()?;
     let grace_seconds = int(&body, "/deleteOptions/gracePeriodSeconds");
     let deletion = Deletion { grace_seconds, ..Deletion::default() };

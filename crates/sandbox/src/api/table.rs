@@ -80,6 +80,12 @@ fn columns(resource: &Resource) -> Vec<Column> {
             wide("Selector"),
         ],
         "statefulsets" => vec![NAME, plain("Ready"), AGE, wide("Containers"), wide("Images")],
+        "daemonsets" => {
+            let numbers = ["Desired", "Current", "Ready", "Up-to-date", "Available"].map(number);
+            [NAME].into_iter().chain(numbers).chain([plain("Node Selector"), AGE]).collect()
+        }
+        "jobs" => vec![NAME, plain("Status"), plain("Completions"), AGE, wide("Containers"), wide("Images")],
+        "cronjobs" => vec![NAME, plain("Schedule"), plain("Suspend"), AGE],
         "services" => vec![
             NAME,
             plain("Type"),
@@ -191,6 +197,30 @@ fn cells(resource: &Resource, object: &Value) -> Value {
                 containers,
                 images
             ])
+        }
+        "daemonsets" => {
+            let numbers = [
+                "desiredNumberScheduled",
+                "currentNumberScheduled",
+                "numberReady",
+                "updatedNumberScheduled",
+                "numberAvailable",
+            ];
+            let numbers = numbers.map(|field| json!(count(&format!("/status/{field}"))));
+            let selector = json!(selector(map(object, "/spec/template/spec/nodeSelector")));
+            [json!(name)].into_iter().chain(numbers).chain([selector, json!(age)]).collect()
+        }
+        "jobs" => {
+            let (containers, images) = containers(object);
+            let ends = ["Complete", "Failed", "Suspended"].into_iter();
+            let held = |kind: &&str| condition(object, kind).is_some_and(|one| one["status"] == "True");
+            let status = ends.into_iter().find(held).unwrap_or("Running");
+            let done = format!("{}/{}", count("/status/succeeded"), count("/spec/completions"));
+            json!([name, status, done, age, containers, images])
+        }
+        "cronjobs" => {
+            let suspended = if object["spec"]["suspend"] == true { "True" } else { "False" };
+            json!([name, text(object, "/spec/schedule"), suspended, age])
         }
         "services" => service(object, &age),
         "endpointslices" => slice(object, &age),

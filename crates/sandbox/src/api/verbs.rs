@@ -122,6 +122,28 @@ fn check_kind(resource: &Resource, object: &Value) -> Result<(), ApiError> {
     )))
 }
 
+/// The name in an object is the name in the URL.
+fn check_named(key: &Key, named: &str) -> Result<(), ApiError> {
+    if named == key.name {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "the name of the object ({named}) does not match the name on the URL ({})",
+        key.name
+    )))
+}
+
+/// The object that a request brings, as it is stored, with what there is to warn of.
+fn brought(resource: &'static Resource, request: &ApiRequest) -> Result<(Value, Vec<String>), ApiError> {
+    let door = events::stored_as(resource);
+    let mut object = request.object()?;
+    check_kind(resource, &object)?;
+    events::to_stored(resource, &mut object);
+    let warnings = decode::decode(door, &mut object, request.field_validation()?)?;
+    place(request, door, &mut object)?;
+    Ok((object, warnings))
+}
+
 /// The request's namespace belongs to the object; another one in the object is an error.
 fn place(request: &ApiRequest, resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
     let Some(namespace) = request.namespace.as_deref().filter(|_| resource.namespaced) else { return Ok(()) };
@@ -147,11 +169,7 @@ fn create(
     if door.namespaced && request.namespace.is_none() {
         return Err(ApiError::no_such_path());
     }
-    let mut object = request.object()?;
-    check_kind(resource, &object)?;
-    events::to_stored(resource, &mut object);
-    let warnings = decode::decode(door, &mut object, request.field_validation()?)?;
-    place(request, door, &mut object)?;
+    let (object, warnings) = brought(resource, request)?;
     let manager = request.manager();
     let write = write_of(request, &manager)?;
     let created = world.store.transaction(|transaction| world.create(transaction, door, object, write))?;
@@ -165,18 +183,8 @@ fn update(
 ) -> Result<(Arc<Value>, Vec<String>, StatusCode), ApiError> {
     let door = events::stored_as(resource);
     let key = key_of(door, request)?;
-    let mut object = request.object()?;
-    check_kind(resource, &object)?;
-    events::to_stored(resource, &mut object);
-    let warnings = decode::decode(door, &mut object, request.field_validation()?)?;
-    place(request, door, &mut object)?;
-    if object::name(&object) != key.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            object::name(&object),
-            key.name
-        )));
-    }
+    let (object, warnings) = brought(resource, request)?;
+    check_named(&key, object::name(&object))?;
     let manager = request.manager();
     let write = write_of(request, &manager)?;
     let (stored, status) = world.store.transaction(|transaction| {
@@ -229,13 +237,7 @@ fn check_unmoved(resource: &Resource, key: &Key, old: &Value, new: &Value) -> Re
     if old["apiVersion"] != new["apiVersion"] || old["kind"] != new["kind"] {
         check_kind(resource, new)?;
     }
-    if object::name(new) != key.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            object::name(new),
-            key.name
-        )));
-    }
+    check_named(key, object::name(new))?;
     if object::namespace(new) != key.namespace {
         return Err(ApiError::bad_request(
             "the namespace of the object does not match the namespace on the request".to_owned(),
@@ -266,11 +268,8 @@ fn server_side_apply(
     decode::decode_applied(resource, &mut config, &format!("{}/{}", key.namespace, key.name))?;
     place(request, resource, &mut config)?;
     let named = object::name(&config);
-    if !named.is_empty() && named != key.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({named}) does not match the name on the URL ({})",
-            key.name
-        )));
+    if !named.is_empty() {
+        check_named(&key, named)?;
     }
     object::child(&mut config, "metadata")["name"] = json!(key.name);
     let force = matches!(request.param("force"), Some("true" | "1"));

@@ -207,7 +207,7 @@ fn clean_up(world: &World, deployment: &Value, sets: &[Set], newest: Option<&Set
 }
 
 /// A short name for a template: FNV-1a over its canonical JSON (maps are ordered), in characters that form no words.
-fn hash(template: &Value) -> String {
+pub(crate) fn hash(template: &Value) -> String {
     let mut hash: u32 = 0x811c_9dc5;
     for byte in template.to_string().bytes() {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);

@@ -1,11 +1,18 @@
 //! The controllers: one task that follows all changes and brings what is into line with what is wanted.
 
+mod autoscaler;
+pub(crate) mod budget;
+mod daemon_set;
 mod deployment;
 mod endpoints;
 mod garbage;
+mod job;
 mod namespace;
+mod pods;
 mod replica_set;
+mod revisions;
 mod rollout;
+mod stateful_set;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +22,11 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::object::{self, list, text};
-use crate::resources::{DEPLOYMENTS, NAMESPACES, REPLICA_SETS, RESOURCES, SERVICES, of_kind};
+use crate::quota;
+use crate::resources::{
+    AUTOSCALERS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NAMESPACES, QUOTAS, REPLICA_SETS, RESOURCES,
+    SERVICES, STATEFUL_SETS, of_kind,
+};
 use crate::store::{Change, Key, LabelSelector};
 use crate::world::World;
 
@@ -30,6 +41,10 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 struct Work {
     deployments: BTreeSet<Key>,
     replica_sets: BTreeSet<Key>,
+    /// StatefulSets, DaemonSets and Jobs.
+    others: BTreeSet<Key>,
+    /// Autoscalers, disruption budgets and quotas: they look at what others do.
+    onlookers: BTreeSet<Key>,
     services: BTreeSet<Key>,
     /// Owners whose deletion waits for their dependents.
     owners: BTreeSet<Key>,
@@ -61,7 +76,8 @@ pub(crate) async fn run(world: Arc<World>) {
             later.remove(&(due, key.clone()));
             match key.resource().plural {
                 "deployments" => work.deployments.insert(key),
-                _ => work.replica_sets.insert(key),
+                "replicasets" => work.replica_sets.insert(key),
+                _ => work.others.insert(key),
             };
         }
         for (key, wait) in perform(&world, work) {
@@ -92,11 +108,63 @@ fn perform(world: &World, work: Work) -> Vec<(Key, Duration)> {
             again.push((key, wait));
         }
     }
+    for key in work.others {
+        let wait = match key.resource().plural {
+            "statefulsets" => stateful_set::sync(world, &key),
+            "daemonsets" => daemon_set::sync(world, &key),
+            _ => job::sync(world, &key),
+        };
+        again.extend(wait.map(|wait| (key, wait)));
+    }
+    for key in &work.onlookers {
+        match key.resource().plural {
+            "horizontalpodautoscalers" => autoscaler::sync(world, key),
+            "poddisruptionbudgets" => budget::sync(world, key),
+            _ => count_quota(world, key),
+        }
+    }
     work.gone.iter().for_each(|uid| garbage::owner_gone(world, uid));
     work.owners.iter().for_each(|key| garbage::finish_owner(world, key));
     work.dependents.iter().for_each(|key| garbage::check_owners(world, key));
     work.namespaces.iter().for_each(|key| namespace::sync(world, key));
     again
+}
+
+fn count_quota(world: &World, key: &Key) {
+    let counted = world.store.transaction(|transaction| {
+        let quota = transaction.get(key)?;
+        Some(quota::status(transaction, key, &quota))
+    });
+    if let Some(status) = counted {
+        pods::write_status(world, key, status);
+    }
+}
+
+/// What looks at objects of others: autoscalers at their targets, budgets and quotas at what they count.
+fn note_onlookers(world: &World, change: &Change, work: &mut Work) {
+    let key = &change.key;
+    let of = |kind: &'static crate::resources::Resource| {
+        let (_, objects) = world.store.list(kind, Some(&key.namespace));
+        objects.into_iter().map(move |object| (Key::of(kind, &object), object))
+    };
+    match key.resource().plural {
+        "horizontalpodautoscalers" | "poddisruptionbudgets" | "resourcequotas" => {
+            work.onlookers.insert(key.clone());
+        }
+        "deployments" | "statefulsets" | "replicasets" => {
+            let scales =
+                |scaler: &Value| autoscaler::target_of(scaler, &key.namespace).is_some_and(|target| target == *key);
+            work.onlookers.extend(of(*AUTOSCALERS).filter(|(_, scaler)| scales(scaler)).map(|(key, _)| key));
+            work.onlookers.extend(of(*DISRUPTION_BUDGETS).map(|(key, _)| key));
+        }
+        "pods" => work.onlookers.extend(of(*DISRUPTION_BUDGETS).map(|(key, _)| key)),
+        _ => {}
+    }
+    // What a quota counts moves when objects come and go, and when pods end.
+    if change.old.is_none() || change.new.is_none() || key.resource().plural == "pods" {
+        let counts = |quota: &Value| quota::concerns(quota, key.resource());
+        work.onlookers.extend(of(*QUOTAS).filter(|(_, quota)| counts(quota)).map(|(key, _)| key));
+    }
 }
 
 fn note(world: &World, change: &Change, work: &mut Work) {
@@ -110,7 +178,17 @@ fn note(world: &World, change: &Change, work: &mut Work) {
             work.replica_sets.insert(key.clone());
             work.deployments.extend(owner_of(object, &key.namespace, *DEPLOYMENTS));
         }
+        "statefulsets" | "daemonsets" | "jobs" => {
+            work.others.insert(key.clone());
+        }
+        "nodes" => {
+            let (_, sets) = world.store.list(*DAEMON_SETS, None);
+            work.others.extend(sets.iter().map(|set| Key::of(*DAEMON_SETS, set)));
+        }
         "pods" => {
+            for kind in [*STATEFUL_SETS, *DAEMON_SETS, *JOBS] {
+                work.others.extend(owner_of(object, &key.namespace, kind));
+            }
             let set = owner_of(object, &key.namespace, *REPLICA_SETS);
             // A Deployment that recreates waits for the last old pod to be gone.
             if change.new.is_none()
@@ -137,6 +215,7 @@ fn note(world: &World, change: &Change, work: &mut Work) {
         }
         _ => (),
     }
+    note_onlookers(world, change, work);
     note_ownership(world, change, object, work);
 }
 

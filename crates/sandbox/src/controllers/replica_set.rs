@@ -1,28 +1,23 @@
 //! ReplicaSets -> pods.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::controllers::MANAGER;
-use crate::object::{self, condition, int, list, text};
-use crate::resources::PODS;
+use crate::controllers::pods::{self, Pod, is_active, is_controlled};
+use crate::object::{self, int, list, text};
 use crate::store::{Key, LabelSelector};
 use crate::world::World;
-use crate::writes::{Deletion, Write};
+use crate::writes::Write;
+
+const COMPONENT: &str = "replicaset-controller";
 
 /// Creates and deletes pods until there are as many as wanted, and writes the status; says when to look again.
 pub(crate) fn sync(world: &World, key: &Key) -> Option<Duration> {
     let set = world.store.get(key)?;
     let selector = LabelSelector::of(&set["spec"]["selector"]);
-    let mut pods: Vec<(Key, Arc<Value>)> = world
-        .store
-        .owned_by(object::uid(&set))
-        .into_iter()
-        .filter(|(key, pod)| key.resource().plural == "pods" && is_controlled(pod, &set))
-        .collect();
+    let mut pods: Vec<Pod> = pods::controlled_by(world, &set);
     pods.retain(|(key, pod)| {
         let fits = selector.matches(pod);
         if !fits {
@@ -31,29 +26,26 @@ pub(crate) fn sync(world: &World, key: &Key) -> Option<Duration> {
         fits
     });
     pods.retain(|(_, pod)| is_active(pod));
+    let mut refused = None;
     if !object::is_deleting(&set) {
         let wanted = usize::try_from(int(&set, "/spec/replicas").unwrap_or(0)).unwrap_or(0);
         if pods.len() < wanted {
-            for _ in pods.len()..wanted {
-                create(world, key, &set);
-            }
+            let template = &set["spec"]["template"];
+            refused = (pods.len()..wanted).find_map(|_| {
+                let pod = pods::from_template(key, &set, template, |_| ());
+                pods::create(world, &set, COMPONENT, pod).err()
+            });
         } else if pods.len() > wanted {
             pods.sort_by_cached_key(|(_, pod)| rank(pod));
             let excess = pods.len() - wanted;
             for (pod, object) in pods.drain(..excess) {
-                delete(world, &set, &pod, &object);
+                pods::delete(world, &set, COMPONENT, &pod, &object);
             }
         }
     }
-    write_status(world, key, &set)
-}
-
-fn is_controlled(pod: &Value, set: &Value) -> bool {
-    object::controller(pod).is_some_and(|owner| text(owner, "/uid") == object::uid(set))
-}
-
-fn is_active(pod: &Value) -> bool {
-    !object::is_deleting(pod) && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+    let wait = write_status(world, key, &set, refused.as_ref().map(|error| error.message.as_str()));
+    // A refused pod is asked for again: a quota may have been raised.
+    if refused.is_some() { Some(wait.map_or(pods::AGAIN, |wait| wait.min(pods::AGAIN))) } else { wait }
 }
 
 /// Pods to be deleted first come first: unassigned, pending, not ready, younger.
@@ -66,43 +58,6 @@ fn rank(pod: &Value) -> (bool, bool, bool, std::cmp::Reverse<String>) {
     )
 }
 
-fn create(world: &World, key: &Key, set: &Value) {
-    let template = &set["spec"]["template"];
-    let mut metadata = json!({
-        "generateName": format!("{}-", key.name),
-        "namespace": key.namespace,
-        "ownerReferences": [{
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": key.name, "uid": object::uid(set),
-            "controller": true, "blockOwnerDeletion": true,
-        }],
-    });
-    for field in ["labels", "annotations"] {
-        if let Some(map) = template["metadata"].get(field) {
-            metadata[field] = map.clone();
-        }
-    }
-    let pod = json!({"metadata": metadata, "spec": template["spec"]});
-    let created = world.store.transaction(|transaction| world.create(transaction, *PODS, pod, Write::by(MANAGER, "")));
-    match created {
-        Ok(pod) => {
-            let message = format!("Created pod: {}", object::name(&pod));
-            world.event(set, "replicaset-controller", "Normal", "SuccessfulCreate", &message);
-        }
-        Err(error) => {
-            let message = format!("Error creating: {}", error.message);
-            world.event(set, "replicaset-controller", "Warning", "FailedCreate", &message);
-        }
-    }
-}
-
-fn delete(world: &World, set: &Value, key: &Key, pod: &Value) {
-    let deletion = Deletion { uid: Some(object::uid(pod).to_owned()), ..Deletion::default() };
-    if world.store.transaction(|transaction| world.delete(transaction, key, &deletion)).is_ok() {
-        let message = format!("Deleted pod: {}", key.name);
-        world.event(set, "replicaset-controller", "Normal", "SuccessfulDelete", &message);
-    }
-}
-
 /// A pod whose labels were changed belongs to nobody any more.
 fn release(world: &World, key: &Key, set: &Value) {
     world.edit(key, Write::by(MANAGER, ""), |pod| {
@@ -111,39 +66,38 @@ fn release(world: &World, key: &Key, set: &Value) {
     });
 }
 
-fn write_status(world: &World, key: &Key, set: &Value) -> Option<Duration> {
-    let now = world.options.clock.now();
-    let min_ready = int(set, "/spec/minReadySeconds").unwrap_or(0);
+fn write_status(world: &World, key: &Key, set: &Value, refused: Option<&str>) -> Option<Duration> {
     let labels = object::map(set, "/spec/template/metadata/labels");
-    let (mut replicas, mut labelled, mut ready, mut available) = (0, 0, 0, 0);
-    let mut wait: Option<i64> = None;
-    for (_, pod) in world.store.owned_by(object::uid(set)) {
-        if !is_controlled(&pod, set) || !is_active(&pod) {
-            continue;
+    let mut pods = world.store.owned_by(object::uid(set));
+    pods.retain(|(_, pod)| is_controlled(pod, set) && is_active(pod));
+    let is_labelled = |pod: &Value| {
+        let has = object::map(pod, "/metadata/labels");
+        labels.into_iter().flatten().all(|(name, value)| has.and_then(|has| has.get(name)) == Some(value))
+    };
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let labelled = number(pods.iter().filter(|(_, pod)| is_labelled(pod)).count());
+    let counted = pods::readiness(set, pods.iter().map(|(_, pod)| &**pod), world.options.clock.now());
+    let mut conditions = list(set, "/status/conditions").to_vec();
+    match refused {
+        // Its first words stay: each try names another pod.
+        Some(message) if !conditions.iter().any(|condition| condition["type"] == FAILURE) => {
+            let state = ("True", "FailedCreate", message);
+            pods::set_condition(&mut conditions, FAILURE, state, &world.options.clock.seconds());
         }
-        replicas += 1;
-        let has = object::map(&pod, "/metadata/labels");
-        let is_labelled =
-            labels.into_iter().flatten().all(|(name, value)| has.and_then(|has| has.get(name)) == Some(value));
-        labelled += i64::from(is_labelled);
-        if object::is_ready(&pod) {
-            ready += 1;
-            let age = condition(&pod, "Ready").map_or(0, |ready| age_seconds(text(ready, "/lastTransitionTime"), now));
-            if min_ready == 0 || age >= min_ready {
-                available += 1;
-            } else {
-                wait = Some(wait.unwrap_or(i64::MAX).min(min_ready - age));
-            }
-        }
+        Some(_) => {}
+        None => conditions.retain(|condition| condition["type"] != FAILURE),
+    }
+    let mut status =
+        json!({"replicas": number(pods.len()), "observedGeneration": int(set, "/metadata/generation").unwrap_or(0)});
+    let counts = [
+        ("fullyLabeledReplicas", labelled),
+        ("readyReplicas", counted.ready),
+        ("availableReplicas", counted.available),
+    ];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        status[name] = json!(count);
     }
     world.edit(key, Write::by(MANAGER, "status"), |current| {
-        let mut status =
-            json!({"replicas": replicas, "observedGeneration": int(set, "/metadata/generation").unwrap_or(0)});
-        let counts = [("fullyLabeledReplicas", labelled), ("readyReplicas", ready), ("availableReplicas", available)];
-        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            status[name] = json!(count);
-        }
-        let conditions = list(current, "/status/conditions");
         if !conditions.is_empty() {
             status["conditions"] = json!(conditions);
         }
@@ -151,10 +105,8 @@ fn write_status(world: &World, key: &Key, set: &Value) -> Option<Duration> {
         current["status"] = status;
         !same
     });
-    wait.map(|seconds| Duration::from_secs(u64::try_from(seconds.max(1)).unwrap_or(1)))
+    counted.wait
 }
 
-/// How long ago a time was, in whole seconds.
-pub(crate) fn age_seconds(at: &str, now: Timestamp) -> i64 {
-    at.parse::<Timestamp>().map_or(0, |at| now.duration_since(at).as_secs())
-}
+/// The condition that tells of pods that were refused; a Deployment shows its newest ReplicaSet's.
+pub(crate) const FAILURE: &str = "ReplicaFailure";

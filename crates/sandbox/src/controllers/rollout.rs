@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::controllers::MANAGER;
 use crate::controllers::deployment::{Set, conditions};
-use crate::controllers::replica_set::age_seconds;
+use crate::controllers::pods::age_seconds;
+use crate::controllers::replica_set::FAILURE;
 use crate::object::{self, condition, int, text};
 use crate::store::Key;
 use crate::world::World;
@@ -181,6 +182,13 @@ pub(crate) fn write_status(
             || available > before("availableReplicas"),
     };
     let wait = tell_progress(world, deployment, progress, &mut conditions);
+    match newest.and_then(|(_, set)| condition(set, FAILURE)) {
+        Some(failure) => {
+            let words = (text(failure, "/status"), text(failure, "/reason"), text(failure, "/message"));
+            set_condition(&mut conditions, FAILURE, words, &stamp, false);
+        }
+        None => conditions.retain(|condition| condition["type"] != FAILURE),
+    }
     status["conditions"] = Value::from(conditions);
     world.edit(key, Write::by(MANAGER, "status"), |current| {
         let same = current["status"] == status;

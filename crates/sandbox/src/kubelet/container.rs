@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
-use turquoise_shop::{Exit, Resolver, Settings};
+use turquoise_shop::{Exit, Resolver};
 
 use crate::faults::PodFault;
-use crate::images::Program;
-use crate::kubelet::environment::{NoStart, listening_port, settings};
+use crate::images::{Program, invalid_name};
+use crate::kubelet::environment::{NoStart, Process, listening_port, process};
 use crate::kubelet::pod::Shared;
 use crate::kubelet::probes::Probe;
 use crate::object::{list, text};
@@ -99,9 +99,9 @@ pub(crate) async fn run(shared: Arc<Shared>, pod: Arc<Value>, spec: Value) {
 /// One start and its end; whether to go on.
 async fn start_and_end(shared: &Arc<Shared>, pod: &Value, spec: &Value, name: &str, crashes: &mut u32) -> bool {
     let (program, spec) = pull(shared, pod, spec, name).await;
-    let settings = loop {
-        match settings(shared, pod, &spec, &program) {
-            Ok(settings) => break settings,
+    let process = loop {
+        match process(shared, pod, &spec, &program) {
+            Ok(process) => break process,
             Err(NoStart { reason, message }) => {
                 shared.world.event(pod, "kubelet", "Warning", "Failed", &format!("Error: {message}"));
                 shared.update(name, |state| state.run = waiting(reason, &message));
@@ -132,7 +132,7 @@ async fn start_and_end(shared: &Arc<Shared>, pod: &Value, spec: &Value, name: &s
         state.started = !spec["startupProbe"].is_object();
         state.ready = state.started && !spec["readinessProbe"].is_object();
     });
-    let exit = live(shared, pod, &spec, name, listener, settings).await;
+    let exit = live(shared, pod, &spec, name, listener, process).await;
     let is_stopping = shared.stopping.borrow().is_some();
     let ended = Run::Terminated {
         code: exit.code,
@@ -209,6 +209,13 @@ async fn pull(shared: &Shared, pod: &Value, spec: &Value, name: &str) -> (Progra
         let image = text(&spec, "/image").to_owned();
         let event =
             |kind: &str, reason: &str, message: String| shared.world.event(pod, "kubelet", kind, reason, &message);
+        if let Some(message) = invalid_name(&image) {
+            event("Warning", "InspectFailed", message.clone());
+            event("Warning", "Failed", "Error: InvalidImageName".to_owned());
+            shared.update(name, |state| state.run = waiting("InvalidImageName", &message));
+            sleep(CONFIG_AGAIN).await;
+            continue;
+        }
         let error = match shared.world.options.images.pull(&image) {
             Ok(program) => {
                 event("Normal", "Pulled", format!("Container image {image:?} already present on machine"));
@@ -237,11 +244,10 @@ async fn live(
     spec: &Value,
     name: &str,
     listener: TcpListener,
-    mut settings: Settings,
+    process: Process,
 ) -> Exit {
     let mut stopping = shared.stopping.subscribe();
     let grace = text_seconds(pod);
-    settings.grace = grace;
     let stop = {
         let mut stopping = shared.stopping.subscribe();
         async move {
@@ -253,8 +259,17 @@ async fn live(
         Resolver::Table(Arc::new(move |host: &str| world.resolve(&namespace, host)))
     };
     let killed = |message: &str| Exit { code: KILLED, message: message.to_owned() };
+    let run = async {
+        match process {
+            Process::Task(task, log) => task.run(log, stop).await,
+            Process::Server(mut settings) => {
+                settings.grace = grace;
+                turquoise_shop::serve(listener, *settings, resolver, stop).await
+            }
+        }
+    };
     tokio::select! {
-        exit = turquoise_shop::serve(listener, settings, resolver, stop) => exit,
+        exit = run => exit,
         reason = watch_health(shared, pod, spec, name) => killed(&reason),
         () = killed_by_test(shared) => killed("killed"),
         () = async {

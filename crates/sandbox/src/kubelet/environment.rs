@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use turquoise_shop::{Settings, Tier};
+use turquoise_shop::{Log, Settings, Task, Tier};
 
 use crate::images::Program;
 use crate::kubelet::pod::Shared;
@@ -27,16 +27,24 @@ pub(super) fn listening_port(spec: &Value) -> u16 {
     told.and_then(|port| port.parse().ok()).or(first).unwrap_or(8080)
 }
 
+/// What runs in a container: a server, or a task that ends by itself.
+pub(super) enum Process {
+    Server(Box<Settings>),
+    Task(Task, Log),
+}
+
 /// What the process is told: its arguments, and its environment resolved as a kubelet does.
-pub(super) fn settings(
-    shared: &Arc<Shared>,
-    pod: &Value,
-    spec: &Value,
-    program: &Program,
-) -> Result<Settings, NoStart> {
+pub(super) fn process(shared: &Arc<Shared>, pod: &Value, spec: &Value, program: &Program) -> Result<Process, NoStart> {
     let environment = environment(shared, pod, spec)?;
     let var = |name: &str| environment.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    let words = list(spec, "/command").iter().chain(list(spec, "/args")).filter_map(Value::as_str);
+    let words = || list(spec, "/command").iter().chain(list(spec, "/args")).filter_map(Value::as_str);
+    let (world, key, container) = (Arc::clone(&shared.world), shared.key.clone(), text(spec, "/name").to_owned());
+    let log: Log = Arc::new(move |line| world.logs.push(&key, &container, world.options.clock.micros(), line));
+    let fault = program.fault.or_else(|| var("SHOP_FAULT")?.parse().ok());
+    if let Some(task) = Task::read(words(), &program.version, fault, var) {
+        return Ok(Process::Task(task, log));
+    }
+    let words = words();
     let tier = words.into_iter().find_map(|word| match word {
         "frontend" => Some(Tier::Frontend),
         "backend" => Some(Tier::Backend),
@@ -45,7 +53,7 @@ pub(super) fn settings(
     // An image that is no shop's has no tiers: with a backend it is a frontend, else it stands alone.
     let tier = tier.unwrap_or(if var("BACKEND_HOST").is_some() { Tier::Frontend } else { Tier::Backend });
     let mut settings = Settings::new(tier, program.version.clone());
-    settings.fault = program.fault.or_else(|| var("SHOP_FAULT")?.parse().ok());
+    settings.fault = fault;
     settings.pod = shared.key.name.clone();
     if let Some(greeting) = var("GREETING") {
         settings.greeting = greeting;
@@ -54,9 +62,8 @@ pub(super) fn settings(
         let port = var("BACKEND_PORT").and_then(|port| port.parse().ok()).unwrap_or(8080);
         (host, port)
     });
-    let (world, key, container) = (Arc::clone(&shared.world), shared.key.clone(), text(spec, "/name").to_owned());
-    settings.log = Arc::new(move |line| world.logs.push(&key, &container, world.options.clock.micros(), line));
-    Ok(settings)
+    settings.log = log;
+    Ok(Process::Server(Box::new(settings)))
 }
 
 fn environment(shared: &Shared, pod: &Value, spec: &Value) -> Result<Vec<(String, String)>, NoStart> {

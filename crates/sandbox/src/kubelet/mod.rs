@@ -64,6 +64,9 @@ pub(crate) async fn run(world: Arc<World>) {
                         kill.cancel();
                     }
                 }
+                Some(pod) if !running.contains_key(&uid) && is_ours(&pod) && !is_placed(&world, &pod) => {
+                    leave_pending(&world, &key, &pod);
+                }
                 Some(pod) if !running.contains_key(&uid) && is_ours(&pod) => {
                     let kill = world.stop.child_token();
                     running.insert(uid, kill.clone());
@@ -85,6 +88,37 @@ fn is_ours(pod: &Value) -> bool {
         && text(pod, "/spec/schedulerName") == "default-scheduler"
         && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
         && !object::is_deleting(pod)
+}
+
+/// Whether a pod's `nodeSelector` and `nodeName` allow a node. Affinities are not read.
+pub(crate) fn fits(spec: &Value, node: &Value) -> bool {
+    let labels = object::map(node, "/metadata/labels");
+    let selector = object::map(spec, "/nodeSelector").into_iter().flatten();
+    let named = text(spec, "/nodeName");
+    (named.is_empty() || named == object::name(node))
+        && selector.into_iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+}
+
+fn is_placed(world: &World, pod: &Value) -> bool {
+    let (_, nodes) = world.store.list(*NODES, None);
+    nodes.iter().any(|node| fits(&pod["spec"], node))
+}
+
+/// No node for a pod: it says so, once, and waits.
+fn leave_pending(world: &World, key: &Key, pod: &Value) {
+    if object::condition(pod, "PodScheduled").is_some() {
+        return;
+    }
+    let message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
+    let now = world.options.clock.seconds();
+    world.edit(key, Write::by("kube-scheduler", "status"), |pod| {
+        pod["status"]["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastProbeTime": null, "lastTransitionTime": now,
+        }]);
+        true
+    });
+    world.event(pod, "default-scheduler", "Warning", "FailedScheduling", message);
 }
 
 fn register_node(world: &World) {

@@ -33,7 +33,7 @@ enum Target {
         headers: Vec<(String, String)>,
     },
     Tcp(SocketAddr),
-    /// What can't be run here passes: commands have no program, and gRPC no server.
+    /// A command that is no program here, and says nothing that could be asked otherwise.
     Passes,
     /// What can't be right.
     Fails(String),
@@ -106,7 +106,33 @@ fn target(container: &Value, probe: &Value, pod: Ipv4Addr) -> Target {
     if let Some(action) = probe.get("tcpSocket").filter(|action| action.is_object()) {
         return address(action).map_or_else(|| Target::Fails("couldn't find port".to_owned()), Target::Tcp);
     }
-    Target::Passes
+    if let Some(action) = probe.get("grpc").filter(|action| action.is_object()) {
+        // No container here speaks gRPC: that its port answers is all that can be known.
+        return address(action).map_or_else(|| Target::Fails("couldn't find port".to_owned()), Target::Tcp);
+    }
+    command(container, &probe["exec"], pod)
+}
+
+/// A command of an `exec` probe: `false` fails, one that asks an address (`wget -qO- http://localhost:8080/readyz`) is asked
+/// that address in the pod, and every other passes, because there is no program to run.
+fn command(container: &Value, action: &Value, pod: Ipv4Addr) -> Target {
+    let words: Vec<&str> = list(action, "/command").iter().filter_map(Value::as_str).collect();
+    let program = words.first().map_or("", |first| first.rsplit('/').next().unwrap_or(first));
+    if program == "false" || words.last().is_some_and(|last| matches!(last.trim(), "false" | "exit 1")) {
+        return Target::Fails("command terminated with exit code 1".to_owned());
+    }
+    let mut parts = words.iter().flat_map(|word| word.split_whitespace());
+    let Some(url) = parts.find_map(|part| part.trim_matches(['\'', '"']).strip_prefix("http://")) else {
+        return Target::Passes;
+    };
+    let (authority, path) = url.split_once('/').unwrap_or((url, ""));
+    let number = authority.rsplit_once(':').map_or(Value::from(80), |(_, number)| Value::from(number));
+    match port(container, &number) {
+        Some(port) => {
+            Target::Http { address: SocketAddr::from((pod, port)), path: format!("/{path}"), headers: Vec::new() }
+        }
+        None => Target::Fails("couldn't find port".to_owned()),
+    }
 }
 
 /// A port by number or by its name in the container.

@@ -205,6 +205,11 @@ impl Transaction<'_> {
         get(&self.inner.objects, key)
     }
 
+    /// The objects of a kind in one namespace; it is empty for those of the whole cluster.
+    pub(crate) fn list(&self, resource: &'static Resource, namespace: &str) -> Vec<Arc<Value>> {
+        list(&self.inner.objects, resource, Some(namespace))
+    }
+
     /// Stores an object under a new resourceVersion, and answers with it as stored.
     pub(crate) fn put(&mut self, key: &Key, mut object: Value) -> Arc<Value> {
         let version = self.stamp(&mut object);

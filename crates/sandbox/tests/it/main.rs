@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails here, with the line")]
 
+mod admission;
 mod apply;
+mod budgets;
 mod faults;
 mod kubectl;
 mod lifecycle;
@@ -12,4 +14,5 @@ mod rollout;
 mod support;
 mod traffic;
 mod watching;
+mod workloads;
 mod writes;

@@ -247,3 +247,17 @@ fn the_binary_names_its_faults() {
     let names: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), names);
 }
+
+#[tokio::test]
+async fn the_migration_ends_by_itself_well_or_badly() {
+    let run = async |vars: &[(&str, &str)]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_shop"));
+        command.arg("migrate").env("SHOP_VERSION", "2.0.0").env("MIGRATION_MS", "1");
+        let output = command.envs(vars.iter().copied()).kill_on_drop(true).output().await.unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).lines().last().unwrap().to_owned())
+    };
+    assert_eq!(run(&[]).await, (Some(0), "migrated to 2.0.0".to_owned()));
+    let failed = (Some(1), "migration to 2.0.0 failed: the disk is full".to_owned());
+    assert_eq!(run(&[("MIGRATION_FAILS", "the disk is full")]).await, failed);
+    assert_eq!(run(&[("SHOP_FAULT", "crash")]).await.0, Some(1));
+}

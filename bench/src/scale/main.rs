@@ -1,0 +1,130 @@
+//! `make bench-scale`: many apps in many repositories, from outside. The sandbox, turquoise and git are processes of their
+//! own; this one writes repositories, pushes, asks for the status and looks at `/proc`. Each colour has one pod without a probe,
+//! because a colour without pods takes no traffic.
+
+#[path = "../http.rs"]
+mod http;
+#[path = "../machine.rs"]
+mod machine;
+mod report;
+mod stage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use machine::{Machine, Memory, to_f64};
+use report::{Figures, Report};
+use stage::Stage;
+
+/// Measures turquoise with many apps; exits 1 where a target is missed.
+#[derive(Debug, Parser)]
+#[command(name = "bench-scale")]
+struct Args {
+    /// The turquoise binary, built for release
+    #[arg(long, env = "TURQUOISE_BENCH_BINARY", value_name = "FILE", default_value = "target/release/turquoise")]
+    turquoise: PathBuf,
+    /// How many apps, one world after another
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 500, 1000])]
+    apps: Vec<usize>,
+    /// Repositories that they are spread over
+    #[arg(long, default_value_t = 20)]
+    repos: usize,
+    /// How long turquoise is watched at rest
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    rest: u64,
+    /// One JSON object in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit code 1: a target was missed.
+const MISSED: u8 = 1;
+/// Exit code 3: it could not be measured.
+const OUTSIDE: u8 = 3;
+/// After the last release watches, retries and the allocator come to rest.
+const CALM: Duration = Duration::from_secs(20);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut report = Report { machine: Machine::look(), repos: args.repos, worlds: Vec::new() };
+    for apps in &args.apps {
+        match measure(&args, *apps).await {
+            Ok(figures) => report.worlds.push(figures),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(OUTSIDE);
+            }
+        }
+    }
+    match serde_json::to_string_pretty(&report) {
+        Ok(text) if args.json => println!("{text}"),
+        Ok(_) | Err(_) => print!("{report}"),
+    }
+    if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) }
+}
+
+async fn measure(args: &Args, apps: usize) -> anyhow::Result<Figures> {
+    let mut stage = Stage::open(&args.turquoise, apps, args.repos.min(apps)).await?;
+    let figures = measured(&mut stage, args, apps).await;
+    figures.with_context(|| format!("{apps} apps; turquoise's last words:\n{}", stage.last_words()))
+}
+
+async fn measured(stage: &mut Stage, args: &Args, apps: usize) -> anyhow::Result<Figures> {
+    // An empty cluster: every app is deployed, verified, pinned, and gets its live overlay.
+    stage.start_turquoise()?;
+    let start = Instant::now();
+    stage.until_all_are_live("blue").await?;
+    let built_s = start.elapsed().as_secs_f64();
+    let built = Memory::of(stage.pid());
+
+    // Everything is as git says: one look at each app finds that.
+    stage.stop_turquoise();
+    stage.start_turquoise()?;
+    let start = Instant::now();
+    stage.until_all_are_live("blue").await?;
+    let first_look_s = start.elapsed().as_secs_f64();
+
+    tokio::time::sleep(CALM).await;
+    let (looks, asked) =
+        (stage.counted("turquoise_looks_total").await?, stage.counted("turquoise_repo_asked_total").await?);
+    let cpu_ms = machine::cpu_ms(stage.pid());
+    let memory = Memory::of(stage.pid());
+    tokio::time::sleep(Duration::from_secs(args.rest)).await;
+    let cpu_percent = (machine::cpu_ms(stage.pid()) - cpu_ms) / 10.0 / to_f64(args.rest);
+    let looks = stage.counted("turquoise_looks_total").await? - looks;
+    let asked = stage.counted("turquoise_repo_asked_total").await? - asked;
+
+    // One commit a repository changes all of its apps.
+    let before = stage.counted("turquoise_looks_total").await?;
+    let cpu_before = machine::cpu_ms(stage.pid());
+    stage.commit_version("2.0.0")?;
+    let start = Instant::now();
+    stage.push()?;
+    let pushed_s = start.elapsed().as_secs_f64();
+    stage.until_all_are_live("green").await?;
+    let changed_s = start.elapsed().as_secs_f64();
+    let all = to_f64(u64::try_from(apps)?);
+    let figures = Figures {
+        apps,
+        built_s,
+        built_rss_kib: built.rss_kib,
+        first_look_s,
+        rest_cpu_percent: cpu_percent,
+        rest_looks: looks,
+        rest_asked_per_poll: to_f64(asked) / (to_f64(args.rest) / stage::POLL_S),
+        rest_rss_kib: memory.rss_kib,
+        rest_anonymous_kib: memory.anonymous_kib,
+        pushed_s,
+        changed_s,
+        changed_looks_per_app: to_f64(stage.counted("turquoise_looks_total").await? - before) / all,
+        changed_cpu_ms_per_app: (machine::cpu_ms(stage.pid()) - cpu_before) / all,
+        after_rss_kib: Memory::of(stage.pid()).rss_kib,
+        peak_rss_kib: Memory::of(stage.pid()).peak_kib,
+    };
+    Ok(figures)
+}

@@ -1,0 +1,290 @@
+//! What searches and passes found: statuses, and events for the schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::behind::{self, Left};
+use super::inbox::Trigger;
+use super::repos::{self, Discovery, Home};
+use super::schedule::{Ended, Event};
+use super::{About, Daemon, Update, Work, clock, triggers};
+use crate::core::ids::{AppName, RepoName};
+use crate::core::report::Phase;
+use crate::core::status::AppStatus;
+use crate::core::text::OneLine;
+use crate::reconcile::{Did, Found, PassError, Reconciler};
+use crate::source::SourceError;
+
+impl Daemon {
+    /// Starts a pass.
+    pub(super) fn pass(&mut self, name: AppName) {
+        let Some(reconciler) = self.apps.get(&name).and_then(|home| self.reconciler(home)) else {
+            // The schedule hears that it ended, so that it does not wait for it.
+            let gone = name.clone();
+            let task = self.work.spawn(async move { Work::Pass(gone, Box::new(Err(PassError::Gone))) });
+            self.tasks.insert(task.id(), (About::App(name), task));
+            return;
+        };
+        let announcer =
+            self.apps.get(&name).and_then(|home| self.repos.get(&home.repo)).map(|one| one.announcer.clone());
+        let (metrics, updates) = (self.board.metrics.clone(), self.updates.clone());
+        let about = About::App(name.clone());
+        let task = self.work.spawn(async move {
+            let app = Arc::clone(&reconciler.app);
+            let said = |did: Did| {
+                if let Some(announcer) = &announcer {
+                    announcer.did(&app, &did, &metrics, clock::now());
+                }
+                if let Some(updates) = &updates {
+                    let _gone = updates.send(Update::Did(app.name.clone(), did));
+                }
+            };
+            let found = reconciler.pass(said).await;
+            reconciler.repo.put_away(&app);
+            Work::Pass(name, Box::new(found))
+        });
+        self.tasks.insert(task.id(), (about, task));
+    }
+
+    fn reconciler(&self, home: &Home) -> Option<Reconciler> {
+        let watched = self.repos.get(&home.repo)?;
+        Some(Reconciler {
+            known_verdict: self.board.get(&home.app.name).and_then(|status| status.verdict),
+            app: Arc::clone(&home.app),
+            repo: Arc::clone(watched.repo.as_ref()?),
+            cluster: self.cluster.clone(),
+            checks: self.checks.clone(),
+            namespace: watched.settings.namespace.clone().unwrap_or_else(|| self.namespace.clone()),
+            grants: Arc::clone(&watched.grants),
+            cluster_name: self.settings.cluster.clone(),
+            clock: clock::now,
+            dry_run: self.settings.dry_run,
+        })
+    }
+
+    /// Where an app's objects are.
+    pub(super) fn namespace_of(&self, home: &Home) -> String {
+        let named = home.app.policy.as_ref().ok().and_then(|policy| policy.namespace.clone());
+        let granted = || self.repos.get(&home.repo).and_then(|watched| watched.settings.namespace.clone());
+        named.or_else(granted).unwrap_or_else(|| self.namespace.clone())
+    }
+
+    /// A search for apps ended.
+    pub(super) fn discovered(&mut self, name: &RepoName, discovery: Discovery) -> Vec<Event> {
+        let Some(watched) = self.repos.get_mut(name) else { return Vec::new() };
+        let new = watched.repo.is_none() || watched.head.is_none();
+        let moved = watched.head.as_ref() != Some(&discovery.head);
+        watched.repo = Some(Arc::clone(&discovery.repo));
+        watched.failure = None;
+        watched.apps = Arc::clone(&discovery.apps);
+        watched.head = Some(discovery.head.clone());
+        if new && let Some(path) = discovery.repo.watch_path() {
+            self.folders.add(&path, Trigger::Git(name.clone()));
+            // Nothing says whether it changed between the search and the watch.
+            self.inbox.put(Trigger::Git(name.clone()));
+        }
+        self.board.metrics.repo(name.as_str(), Some(true));
+        self.board.set_ready(true);
+        if moved {
+            self.give_names_away();
+        }
+        let mut apps = BTreeMap::new();
+        for app in discovery.apps.iter() {
+            let is_home = self.apps.get(&app.name).is_some_and(|home| home.repo == *name);
+            if is_home {
+                let news = discovery.news.contains(&app.folder);
+                *apps.entry(app.name.clone()).or_insert(false) |= news;
+                if !news {
+                    self.unchanged(&app.name, &discovery);
+                }
+            }
+        }
+        if moved {
+            self.look_behind(name);
+        }
+        vec![Event::Discovered(name.clone(), apps)]
+    }
+
+    /// Whose names are whose, and what follows from it.
+    pub(super) fn give_names_away(&mut self) {
+        let in_order = self.settings.repos.iter().filter_map(|one| self.repos.get_key_value(&one.name));
+        let (apps, taken) = repos::homes(&self.apps, in_order.map(|(name, watched)| (name, &watched.apps)));
+        for (app, by) in taken.iter().filter(|(app, by)| self.taken.get(*app) != Some(*by)) {
+            tracing::warn!(%app, "another app of this name is left alone: {by}");
+        }
+        let taken_before = std::mem::replace(&mut self.taken, taken);
+        self.apps = apps;
+        let changed = taken_before.keys().chain(self.taken.keys()).collect::<BTreeSet<_>>();
+        let changed = changed.into_iter().filter(|app| taken_before.get(*app) != self.taken.get(*app));
+        changed.filter_map(|app| self.board.get(app)).for_each(|status| self.show(status));
+        self.behind.retain(|app, _| !self.apps.contains_key(app));
+        self.board.retain(|app| self.apps.contains_key(app) || self.behind.contains_key(app));
+        self.touches.retain(|app| self.apps.contains_key(app));
+        let wanted: BTreeSet<String> = self.apps.values().map(|home| self.namespace_of(home)).collect();
+        for namespace in &wanted {
+            if !self.namespaces.contains_key(namespace) {
+                let work = triggers::watch_namespace(self.cluster.clone(), namespace.clone(), self.inbox.clone());
+                self.namespaces.insert(namespace.clone(), self.background.spawn(work));
+            }
+        }
+        for (_, watch) in self.namespaces.extract_if(.., |namespace, _| !wanted.contains(namespace)) {
+            watch.abort();
+        }
+    }
+
+    /// Git says nothing new of an app: what its newest look found is so at this HEAD, too.
+    fn unchanged(&self, app: &AppName, discovery: &Discovery) {
+        if let Some(mut status) = self.board.get(app)
+            && status.head.is_some()
+            && status.error.is_none()
+        {
+            status.head = Some(discovery.head.clone());
+            status.synced_at = Some(clock::now());
+            self.show(status);
+        }
+    }
+
+    /// A search for apps failed.
+    pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
+        tracing::warn!(repo = %name, "{error}");
+        let words = OneLine::new(&error.to_string());
+        if let Some(watched) = self.repos.get_mut(name) {
+            watched.failure = Some(words.clone());
+        }
+        self.board.metrics.repo(name.as_str(), Some(false));
+        self.board.set_ready(self.repos.values().any(|watched| watched.failure.is_none()));
+        let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
+        for mut status in here.filter_map(|(app, _)| self.board.get(app)) {
+            status.error = Some(words.clone());
+            self.show(status);
+        }
+    }
+
+    /// A pass ended.
+    pub(super) fn passed(&mut self, name: &AppName, found: Result<Found, PassError>) -> Ended {
+        let Some(home) = self.apps.get(name).cloned() else { return Ended::Waiting(None) };
+        let Some(watched) = self.repos.get_mut(&home.repo) else { return Ended::Waiting(None) };
+        let announcer = watched.announcer.clone();
+        if let Ok(found) = &found
+            && watched.head.as_ref() != Some(&found.head)
+        {
+            watched.recheck = true;
+            self.inbox.put(Trigger::Git(home.repo.clone()));
+        }
+        let branch = watched.settings.branch.clone();
+        let namespace = self.namespace_of(&home);
+        let mut status = self.board.get(name).unwrap_or_else(|| {
+            AppStatus::unknown(name.clone(), namespace.clone(), announcer.location().to_owned(), branch)
+        });
+        let (ended, outcome) = match found {
+            Ok(found) => {
+                if let Ok(view) = &found.view {
+                    self.touches.set(name, &namespace, view.names());
+                }
+                (Ended::Waiting(self.found(&home, &mut status, &found)), "done")
+            }
+            Err(error) if error.is_conflict() => {
+                tracing::debug!(app = %name, "looking again: {error}");
+                (Ended::Conflict, "again")
+            }
+            Err(error) => {
+                tracing::warn!(app = %name, "{error}");
+                status.error = Some(error.words());
+                if let Some(blocked) = error.refusal() {
+                    status.phase = Phase::Blocked;
+                    status.blocked = Some(blocked.clone().into());
+                    if let Some(head) = status.head.clone() {
+                        announcer.blocked(&home.app, &head, &blocked, clock::now());
+                    }
+                }
+                (Ended::Failed, "failed")
+            }
+        };
+        self.board.metrics.look(name.as_str(), outcome);
+        if outcome != "again" {
+            self.show(status);
+        }
+        ended
+    }
+
+    fn found(&self, home: &Home, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
+        let announcer = self.repos.get(&home.repo).map(|watched| &watched.announcer);
+        match &found.view {
+            Ok(view) => {
+                let policy = home.app.policy.clone().unwrap_or_default();
+                status.set(&view.desired, &view.observed, &policy, &view.plan);
+                if let Some(verdict) = &mut status.verdict {
+                    verdict.at = view.verdict_at;
+                }
+                if let Some(announcer) = announcer {
+                    announcer.looked(&home.app, view);
+                }
+                view.plan.wake
+            }
+            Err(blocked) => {
+                status.set_blocked(&found.head, blocked.clone(), found.at);
+                if let Some(announcer) = announcer {
+                    announcer.blocked(&home.app, &found.head, blocked, found.at);
+                }
+                None
+            }
+        }
+    }
+
+    /// Looks for apps that a repository does not name any more.
+    pub(super) fn look_behind(&mut self, name: &RepoName) {
+        let Some(watched) = self.repos.get(name) else { return };
+        let (Some(repo), Some(head)) = (watched.repo.clone(), watched.head.clone()) else { return };
+        let known: BTreeSet<AppName> = self.apps.keys().cloned().collect();
+        let namespaces = self.namespaces_of(&watched.settings);
+        let (cluster, name) = (self.cluster.clone(), name.clone());
+        let task = self
+            .work
+            .spawn(async move { Work::Behind(name, behind::look(repo, cluster, head, known, namespaces).await) });
+        self.tasks.insert(task.id(), (About::Other, task));
+    }
+
+    /// Every namespace that a repository's apps may be in.
+    pub(super) fn namespaces_of(&self, settings: &crate::config::RepoSettings) -> Vec<String> {
+        let home = settings.namespace.clone().unwrap_or_else(|| self.namespace.clone());
+        let mut namespaces = settings.grants.namespaces.clone();
+        namespaces.insert(home);
+        namespaces.into_iter().collect()
+    }
+
+    /// Shows what was left behind of a repository's apps, in place of what was shown before.
+    pub(super) fn looked_behind(&mut self, name: &RepoName, left: Result<BTreeMap<AppName, Left>, PassError>) {
+        let left = match left {
+            Ok(left) => left,
+            Err(error) => {
+                // The next change of HEAD asks again; nothing waits for it.
+                tracing::warn!(repo = %name, "failed to look for what was left behind: {error}");
+                return;
+            }
+        };
+        self.behind.retain(|app, repo| repo != name || left.contains_key(app));
+        for (app, Left { namespace, blocked }) in left {
+            if self.apps.contains_key(&app) {
+                continue;
+            }
+            let watched = self.repos.get(name);
+            let known = self.board.get(&app);
+            let place = watched.map(|watched| (watched.settings.location.clone(), watched.settings.branch.clone()));
+            let place = place.or_else(|| known.as_ref().map(|status| (status.repo.clone(), status.branch.clone())));
+            let (location, branch) = place.unwrap_or_default();
+            let head = watched.and_then(|watched| watched.head.clone());
+            let head = head.or_else(|| known.as_ref().and_then(|status| status.head.clone()));
+            let mut status = AppStatus::unknown(app.clone(), namespace, location, branch);
+            if self.behind.insert(app.clone(), name.clone()).is_none() {
+                tracing::warn!(%app, "left behind: {blocked}");
+            }
+            if let Some(head) = head {
+                status.set_blocked(&head, blocked, clock::now());
+                self.show(status);
+            }
+        }
+        self.board.retain(|app| self.apps.contains_key(app) || self.behind.contains_key(app));
+    }
+}

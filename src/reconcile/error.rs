@@ -1,0 +1,47 @@
+//! Why a pass ended early, and what follows from it.
+
+use crate::cluster::ClusterError;
+use crate::core::report::Blocked;
+use crate::core::text::OneLine;
+use crate::source::SourceError;
+
+/// Why a pass ended early. Waiting is not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// Git.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The app or its repository is gone since the pass was asked for.
+    #[error("the app is gone")]
+    Gone,
+    /// The thread that asked git is gone.
+    #[error("failed to ask git: {0}")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl PassError {
+    /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
+    }
+
+    /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Blocked> {
+        match self {
+            Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
+            Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
+        }
+    }
+
+    /// The error in one line.
+    #[must_use]
+    pub fn words(&self) -> OneLine {
+        OneLine::new(&self.to_string())
+    }
+}
