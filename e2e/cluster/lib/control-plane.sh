@@ -107,7 +107,7 @@ use_named() {
     echo "the cluster of $1 does not answer" >&2
     exit 3
   fi
-  "$here/../../scripts/images"
+  build_own_images
   say "using the cluster of $1; its nodes must hold the images of"
   own_images
 }
