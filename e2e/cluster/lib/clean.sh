@@ -35,7 +35,8 @@ drop_iptables() {
 }
 
 drop_addresses() {
-  ip link del "$BRIDGE" 2>/dev/null || true # its address and routes go with it
+  ip link del "$BRIDGE" 2>/dev/null || true # its address goes with it
+  ip route del "$SERVICE_CIDR" dev lo 2>/dev/null || true
   ip route del blackhole "$POD_CIDR" 2>/dev/null || true
 }
 
