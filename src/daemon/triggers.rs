@@ -62,11 +62,8 @@ impl Folders {
             match event {
                 Ok(event) if event.kind.is_access() => {}
                 Ok(event) if !event.need_rescan() => {
-                    let under = |folder: &Path| event.paths.iter().any(|path| path.starts_with(folder));
-                    known
-                        .iter()
-                        .filter(|(folder, _)| under(folder))
-                        .for_each(|(_, trigger)| inbox.put(trigger.clone()));
+                    let concerned = |folder: &&Folder| event.paths.iter().any(|path| folder.holds(path));
+                    known.iter().filter(concerned).for_each(|folder| inbox.put(folder.says.clone()));
                 }
                 // Events were lost: it may be any of them.
                 Ok(_) | Err(_) => known.iter().for_each(|folder| inbox.put(folder.says.clone())),
