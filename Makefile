@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench bench-kustomize bench-scale fuzz soak clean
+.PHONY: help demo test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down differences images clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,21 @@ fuzz: ## The renderer's fuzz targets, one after the other, SECONDS=600 each
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test
 	TURQUOISE_SOAK_CASES=1000000 cargo test --release --test it -- property --nocapture
+
+cluster: ## A real single-node Kubernetes on this machine with the project's images; as root, on Linux
+	@e2e/cluster/cluster up
+
+cluster-down: ## Stop it; nothing of it stays but the built binaries
+	@e2e/cluster/cluster down
+
+differences: ## The same random API calls to the embedded cluster and to a real one, and what they answer differently
+	@scripts/tools test
+	@e2e/differences/run $(ARGS)
+
+images: ## Image tarballs of turquoise, the example and the test client, without a registry
+	@scripts/tools build
+	@scripts/images
+	@scripts/images --print
 
 clean: ## Build results
 	cargo clean
