@@ -371,8 +371,12 @@ impl Reconciler {
                 cluster.recreate(subject, *colour, missing, record, &objects).await?;
                 Did::Other("created again what was missing")
             }
-            Action::Resize { sizes, .. } => {
-                cluster.resize(subject, sizes).await?;
+            Action::Schedules(schedules) => {
+                cluster.run_schedules(subject, schedules).await?;
+                Did::Other("let the serving colour's CronJobs run, and no others")
+            }
+            Action::Resize { sizes, bounds, versions, .. } => {
+                cluster.resize(subject, sizes, bounds, versions).await?;
                 Did::Other("resized")
             }
             Action::Prune { colour, objects, guard } => {

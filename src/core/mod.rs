@@ -25,3 +25,4 @@ pub mod text;
 pub mod trouble;
 pub mod url;
 pub mod verdict;
+pub mod workload;

@@ -17,3 +17,4 @@ mod sshd;
 mod stage;
 mod traffic;
 mod transport;
+mod workloads;
