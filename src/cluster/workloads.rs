@@ -155,7 +155,7 @@ impl Cluster {
             };
             self.hold_absent(subject, &key).await?;
             dress.annotations = workload_annotations(object, new_record, None, &all);
-            let held = key.is_kind(WorkloadKind::CronJob).then(|| Size { workload: key, replicas: 0 });
+            let held = key.is_kind(WorkloadKind::CronJob).then_some(Size { workload: key, replicas: 0 });
             let sized = sizes::dressed(object, held.as_ref(), false, &mut dress);
             self.apply(subject, &sized, &dress).await?;
         }

@@ -5,6 +5,7 @@ mod behind;
 pub mod clock;
 mod inbox;
 mod passes;
+mod reach;
 mod reload;
 mod repos;
 mod schedule;
@@ -34,6 +35,7 @@ use crate::source::SourceError;
 use announce::Announcer;
 use behind::Left;
 use inbox::{Inbox, Trigger};
+use reach::Reach;
 use repos::{Discovery, Home, Watched};
 use schedule::{Command, Ended, Event, Limits, Schedule};
 use touches::Touches;
@@ -245,7 +247,7 @@ impl Daemon {
             head: None,
             apps: Arc::default(),
             recheck: false,
-            failure: None,
+            reach: Reach::default(),
         };
         self.repos.insert(name.clone(), watched);
         Event::RepoAdded(name)
@@ -332,6 +334,9 @@ impl Daemon {
 
     fn show(&self, mut status: AppStatus) {
         let taken = self.taken.get(&status.name);
+        if let Some(watched) = self.apps.get(&status.name).and_then(|home| self.repos.get(&home.repo)) {
+            watched.reach.tell(&mut status);
+        }
         reload::set_alerts(&mut status, &self.configuration, taken);
         if let Some(updates) = &self.updates {
             let _gone = updates.send(Update::Status(Box::new(status.clone())));

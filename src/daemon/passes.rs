@@ -11,9 +11,8 @@ use super::repos::{self, Discovery, Home};
 use super::schedule::{Ended, Event};
 use super::{About, Daemon, Update, Work, clock, triggers};
 use crate::core::ids::{AppName, RepoName};
-use crate::core::report::Phase;
+use crate::core::report::{Alert, Phase};
 use crate::core::status::AppStatus;
-use crate::core::text::OneLine;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
 use crate::source::SourceError;
 
@@ -77,7 +76,8 @@ impl Daemon {
         let new = watched.repo.is_none() || watched.head.is_none();
         let moved = watched.head.as_ref() != Some(&discovery.head);
         watched.repo = Some(Arc::clone(&discovery.repo));
-        watched.failure = None;
+        // An outage stands in every status: a look at each takes it out.
+        let back = watched.reach.reached(name, clock::now());
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
@@ -86,7 +86,7 @@ impl Daemon {
             self.inbox.put(Trigger::Git(name.clone()));
         }
         self.board.metrics.repo(name.as_str(), Some(true));
-        self.board.set_ready(true);
+        self.board.set_ready();
         if moved {
             self.give_names_away();
         }
@@ -94,7 +94,7 @@ impl Daemon {
         for app in discovery.apps.iter() {
             let is_home = self.apps.get(&app.name).is_some_and(|home| home.repo == *name);
             if is_home {
-                let news = discovery.news.contains(&app.folder);
+                let news = back || discovery.news.contains(&app.folder);
                 *apps.entry(app.name.clone()).or_insert(false) |= news;
                 if !news {
                     self.unchanged(&app.name, &discovery);
@@ -148,16 +148,15 @@ impl Daemon {
 
     /// A search for apps failed.
     pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
-        tracing::warn!(repo = %name, "{error}");
-        let words = OneLine::new(&error.to_string());
-        if let Some(watched) = self.repos.get_mut(name) {
-            watched.failure = Some(words.clone());
-        }
+        let Some(watched) = self.repos.get_mut(name) else { return };
+        watched.reach.lost(name, error);
+        let words = watched.reach.to_string();
         self.board.metrics.repo(name.as_str(), Some(false));
-        self.board.set_ready(self.repos.values().any(|watched| watched.failure.is_none()));
+        if self.repos.values().all(|watched| watched.reach.is_lost()) {
+            self.board.set_unready(words);
+        }
         let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
-        for mut status in here.filter_map(|(app, _)| self.board.get(app)) {
-            status.error = Some(words.clone());
+        for status in here.filter_map(|(app, _)| self.board.get(app)) {
             self.show(status);
         }
     }
@@ -198,6 +197,8 @@ impl Daemon {
             Err(error) => {
                 tracing::warn!(app = %name, "{error}");
                 status.error = Some(error.words());
+                status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
+                status.alerts.extend(error.alert());
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());
