@@ -2,6 +2,7 @@
 
 mod check;
 mod history;
+mod outside;
 mod render;
 mod sandbox;
 mod signals;
@@ -30,7 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch a repository and release what it asks for
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print what a kustomization renders to, as `kubectl kustomize` does
     Render(render::RenderArgs),
     /// Say what would be blocked, without a cluster: file and line of each problem
@@ -95,6 +96,8 @@ struct RunArgs {
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
+    #[command(flatten)]
+    outside: outside::OutsideArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -114,7 +117,7 @@ const OUTSIDE: u8 = 3;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Command::Run(args) => run(args),
+        Command::Run(args) => run(*args),
         Command::Render(args) => render::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => in_runtime(status::run(args)),
@@ -158,6 +161,8 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         cluster: args.cluster,
         concurrency: config::CONCURRENCY_DEFAULT,
         file: args.config.clone(),
+        outside: args.outside.server(),
+        commit_url: args.outside.commit_url,
     };
     match &args.config {
         Some(file) => Ok(settings.with(config::read(file)?)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::grants::Grants;
 use crate::core::ids::RepoName;
 use crate::core::text::OneLine;
+use crate::http::Outside;
 
 mod raw;
 
@@ -40,6 +41,10 @@ pub struct Settings {
     pub concurrency: usize,
     /// The configuration file that these come from: it is read again when it changes.
     pub file: Option<PathBuf>,
+    /// How the HTTP server is reached.
+    pub outside: Outside,
+    /// A commit's page, with `{commit}` in place of its id, for links in messages.
+    pub commit_url: Option<String>,
 }
 
 /// One watched repository.
@@ -116,6 +121,8 @@ impl Settings {
             cluster: None,
             concurrency: CONCURRENCY_DEFAULT,
             file: None,
+            outside: Outside::default(),
+            commit_url: None,
         }
     }
 

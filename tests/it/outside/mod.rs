@@ -10,6 +10,7 @@ mod kills;
 mod many;
 mod messages;
 mod people;
+mod receiver;
 mod releases;
 mod stage;
 mod traffic;
