@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::core::grants::SecretSource;
-use crate::http::{HookAccess, Outside};
+use crate::core::outside::{HookAccess, Outside};
 
 #[derive(Debug, Args)]
 pub(super) struct OutsideArgs {

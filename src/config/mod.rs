@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::core::grants::Grants;
 use crate::core::ids::RepoName;
+use crate::core::outside::Outside;
 use crate::core::text::OneLine;
-use crate::http::Outside;
 
 mod raw;
 

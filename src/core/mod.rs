@@ -18,6 +18,7 @@ pub mod lock;
 pub mod message;
 pub mod news;
 pub mod observed;
+pub mod outside;
 pub mod plan;
 pub mod policy;
 pub mod report;

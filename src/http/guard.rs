@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::core::grants::SecretSource;
+use crate::core::outside::{HookAccess, Outside};
 
 /// Connections at a time: dozens of people with the page open and everything that scrapes; beyond that new ones wait.
 const CONNECTIONS_MAX: usize = 512;
@@ -32,29 +32,6 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 100;
 /// The pause after a connection could not be taken: out of file descriptors, for a moment.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the operator says about the server's outside.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outside {
-    /// Where people reach the status page: links in messages, and a name that requests may carry.
-    pub public_url: Option<String>,
-    /// More names that requests may carry, without a port.
-    pub names: BTreeSet<String>,
-    /// Who may use the push hook.
-    pub hook: HookAccess,
-}
-
-/// Who may use the push hook.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum HookAccess {
-    /// Whoever reaches it: on loopback only.
-    #[default]
-    Open,
-    /// Whoever knows the secret.
-    Signed(SecretSource),
-    /// Nobody: there is no hook.
-    Off,
-}
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +148,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::grants::SecretSource;
 
     #[test]
     fn requests_must_be_addressed_to_us() {

@@ -20,9 +20,10 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::core::ids::AppName;
+use crate::core::outside::{HookAccess, Outside};
 use crate::core::status::{AppStatus, MessagesStatus};
 
-pub use guard::{HookAccess, Outside, ServeError};
+pub use guard::ServeError;
 pub use metrics::Metrics;
 
 use hook::{HOOK_BYTES_MAX, Hook};
