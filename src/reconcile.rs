@@ -127,6 +127,11 @@ pub enum Did {
         /// Its revision.
         revision: CommitId,
     },
+    /// Put right what was not as it was released.
+    Mended {
+        /// What.
+        words: OneLine,
+    },
     /// Would do this, were it not a dry run.
     Would(Box<Action>),
     /// Did something that changes no release.
@@ -369,7 +374,8 @@ impl Reconciler {
             Action::Recreate { colour, render, objects: missing, record } => {
                 let objects = self.objects(render, Part::Colour(*colour)).await?;
                 cluster.recreate(subject, *colour, missing, record, &objects).await?;
-                Did::Other("created again what was missing")
+                let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                Did::Mended { words: OneLine::new(&format!("missing and created again: {}", names.join(", "))) }
             }
             Action::Schedules(schedules) => {
                 cluster.run_schedules(subject, schedules).await?;

@@ -3,6 +3,7 @@
 mod check;
 mod git;
 mod history;
+mod outside;
 mod render;
 mod sandbox;
 mod signals;
@@ -32,7 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch a repository and release what it asks for
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print what a kustomization renders to, as `kubectl kustomize` does
     Render(render::RenderArgs),
     /// Say what would be blocked, without a cluster: file and line of each problem
@@ -40,7 +41,7 @@ enum Command {
     /// Ask a running turquoise how its apps are
     Status(status::StatusArgs),
     /// Print an app's releases from git
-    History(history::HistoryArgs),
+    History(Box<history::HistoryArgs>),
     /// Show a release, a rollback and a rejection in an embedded cluster
     Demo(demo::DemoArgs),
     /// Run the embedded cluster alone, for kubectl and `turquoise run`
@@ -99,6 +100,8 @@ struct RunArgs {
     cluster: Option<String>,
     #[command(flatten)]
     git: git::GitArgs,
+    #[command(flatten)]
+    outside: outside::OutsideArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -122,7 +125,7 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     match cli.command {
-        Command::Run(args) => run(args),
+        Command::Run(args) => run(*args),
         Command::Render(args) => render::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => in_runtime(status::run(args)),
@@ -171,6 +174,8 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         concurrency: config::CONCURRENCY_DEFAULT,
         git,
         file: args.config.clone(),
+        outside: args.outside.server(),
+        commit_url: args.outside.commit_url,
     };
     match &args.config {
         Some(file) => Ok(settings.with(config::read(file)?)),

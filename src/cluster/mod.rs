@@ -7,6 +7,7 @@ mod adopt;
 mod annotations;
 mod apply;
 mod behind;
+mod deliveries;
 mod drift;
 mod kinds;
 mod pods;
@@ -35,6 +36,7 @@ use crate::core::ids::{AppName, ObjectKey};
 use crate::core::text::OneLine;
 
 pub use behind::Remains;
+pub use deliveries::Stored;
 pub use watch::{Touched, watch_namespace};
 
 /// The field manager of every write.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::core::grants::Grants;
 use crate::core::ids::RepoName;
+use crate::core::outside::Outside;
 use crate::core::text::OneLine;
 
 mod raw;
@@ -43,6 +44,10 @@ pub struct Settings {
     pub git: Credentials,
     /// The configuration file that these come from: it is read again when it changes.
     pub file: Option<PathBuf>,
+    /// How the HTTP server is reached.
+    pub outside: Outside,
+    /// A commit's page, with `{commit}` in place of its id, for links in messages.
+    pub commit_url: Option<String>,
 }
 
 /// One watched repository.
@@ -101,6 +106,8 @@ impl Settings {
             concurrency: CONCURRENCY_DEFAULT,
             git: Credentials::default(),
             file: None,
+            outside: Outside::default(),
+            commit_url: None,
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! - [`desired`] what git says, [`observed`] what the cluster says, [`policy`] what the app's people ask for;
 //! - [`plan`] the decision (DESIGN 3 and 4), [`action`] what may be done, [`report`] what people are told;
+//! - [`news`] the transitions behind [`event`] messages, [`deliveries`] which of them were told;
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod action;
 pub mod colour;
+pub mod deliveries;
 pub mod desired;
 pub mod digest;
 pub mod event;
@@ -14,7 +16,9 @@ pub mod grants;
 pub mod ids;
 pub mod lock;
 pub mod message;
+pub mod news;
 pub mod observed;
+pub mod outside;
 pub mod plan;
 pub mod policy;
 pub mod report;

@@ -3,7 +3,9 @@
 mod announce;
 mod behind;
 pub mod clock;
+mod desk;
 mod inbox;
+mod outage;
 mod passes;
 mod reach;
 mod reload;
@@ -17,7 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -25,15 +26,17 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use crate::checks::{Asker, Runner};
 use crate::cluster::Cluster;
 use crate::config::{self, RepoSettings};
+use crate::core::event::Links;
 use crate::core::ids::{AppName, RepoName};
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::http::{self, Board};
-use crate::notify::Notifier;
+use crate::notify::Courier;
 use crate::reconcile::{Did, Found, PassError};
 use crate::source::SourceError;
 use announce::Announcer;
 use behind::Left;
+use desk::Office;
 use inbox::{Inbox, Trigger};
 use reach::Reach;
 use repos::{Discovery, Home, Watched};
@@ -167,8 +170,7 @@ impl Daemon {
         });
         let mut background = JoinSet::new();
         if let Some(address) = settings.listen {
-            let (bound, server) =
-                http::serve(address, board.clone()).await.with_context(|| format!("failed to listen on {address}"))?;
+            let (bound, server) = http::serve(address, board.clone(), &settings.outside).await?;
             tracing::info!("listening on http://{bound}");
             if let Some(updates) = &updates {
                 // Whoever listens may be gone.
@@ -181,9 +183,11 @@ impl Daemon {
             folders.add_file(file, Trigger::Configuration);
             background.spawn(triggers::hang_ups(inbox.clone()));
         }
-        let notifier = Notifier::start().context("failed to make an HTTP client")?;
+        let links = Links { page: settings.outside.public_url.clone(), commit: settings.commit_url.clone() };
+        let courier = Courier::new("", Arc::default(), links, clock::now)?;
+        let office = Office { courier, cluster: cluster.clone(), repo: Arc::default(), board: board.clone() };
         let mut daemon = Self {
-            announcer: Announcer::new(notifier, String::new(), Arc::default()),
+            announcer: Announcer::new((!settings.dry_run).then_some(office), String::new()),
             schedule: Schedule::new(Limits { passes: settings.concurrency }),
             settings,
             repos: BTreeMap::new(),
@@ -236,7 +240,7 @@ impl Daemon {
     fn watch(&mut self, settings: RepoSettings) -> Event {
         let name = settings.name.clone();
         let grants = Arc::new(settings.grants.clone());
-        let announcer = self.announcer.elsewhere(settings.location.clone(), Arc::clone(&grants));
+        let announcer = self.announcer.elsewhere(settings.location.clone(), &grants);
         let poll = self.background.spawn(triggers::poll(name.clone(), settings.poll, self.inbox.clone()));
         let watched = Watched {
             settings,

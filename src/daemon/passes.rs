@@ -13,6 +13,7 @@ use super::{About, Daemon, Update, Work, clock, triggers};
 use crate::core::ids::{AppName, RepoName};
 use crate::core::report::{Alert, Phase};
 use crate::core::status::AppStatus;
+use crate::core::text::OneLine;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
 use crate::source::SourceError;
 
@@ -32,9 +33,10 @@ impl Daemon {
         let about = About::App(name.clone());
         let task = self.work.spawn(async move {
             let app = Arc::clone(&reconciler.app);
+            let namespace = reconciler.app_namespace().to_owned();
             let said = |did: Did| {
                 if let Some(announcer) = &announcer {
-                    announcer.did(&app, &did, &metrics, clock::now());
+                    announcer.did(&app, &namespace, &did, &metrics, clock::now());
                 }
                 if let Some(updates) = &updates {
                     let _gone = updates.send(Update::Did(app.name.clone(), did));
@@ -78,6 +80,8 @@ impl Daemon {
         watched.repo = Some(Arc::clone(&discovery.repo));
         // An outage stands in every status: a look at each takes it out.
         let back = watched.reach.reached(name, clock::now());
+        watched.announcer.reads(&discovery.repo);
+        watched.announcer.git(Ok(()));
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
@@ -122,6 +126,9 @@ impl Daemon {
         self.behind.retain(|app, _| !self.apps.contains_key(app));
         self.board.retain(|app| self.apps.contains_key(app) || self.behind.contains_key(app));
         self.touches.retain(|app| self.apps.contains_key(app));
+        for (name, watched) in &self.repos {
+            watched.announcer.retain(|app| self.apps.get(app).is_some_and(|home| home.repo == *name));
+        }
         let wanted: BTreeSet<String> = self.apps.values().map(|home| self.namespace_of(home)).collect();
         for namespace in &wanted {
             if !self.namespaces.contains_key(namespace) {
@@ -151,6 +158,7 @@ impl Daemon {
         let Some(watched) = self.repos.get_mut(name) else { return };
         watched.reach.lost(name, error);
         let words = watched.reach.to_string();
+        watched.announcer.git(Err(&OneLine::new(&error.to_string())));
         self.board.metrics.repo(name.as_str(), Some(false));
         if self.repos.values().all(|watched| watched.reach.is_lost()) {
             self.board.set_unready(words);
@@ -188,7 +196,8 @@ impl Daemon {
                 if let Ok(view) = &found.view {
                     self.touches.set(name, &namespace, view.names());
                 }
-                (Ended::Waiting(self.found(&home, &mut status, &found)), "done")
+                announcer.cluster(Ok(()));
+                (Ended::Waiting(self.found(&home, &namespace, &mut status, &found)), "done")
             }
             Err(error) if error.is_conflict() => {
                 tracing::debug!(app = %name, "looking again: {error}");
@@ -199,11 +208,14 @@ impl Daemon {
                 status.error = Some(error.words());
                 status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
                 status.alerts.extend(error.alert());
+                if error.is_cluster_out_of_reach() {
+                    announcer.cluster(Err(&error.words()));
+                }
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());
                     if let Some(head) = status.head.clone() {
-                        announcer.blocked(&home.app, &head, &blocked, clock::now());
+                        announcer.blocked(&home.app, &namespace, &head, &blocked, clock::now());
                     }
                 }
                 (Ended::Failed, "failed")
@@ -216,7 +228,7 @@ impl Daemon {
         ended
     }
 
-    fn found(&self, home: &Home, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
+    fn found(&self, home: &Home, namespace: &str, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
         let announcer = self.repos.get(&home.repo).map(|watched| &watched.announcer);
         match &found.view {
             Ok(view) => {
@@ -226,14 +238,14 @@ impl Daemon {
                     verdict.at = view.verdict_at;
                 }
                 if let Some(announcer) = announcer {
-                    announcer.looked(&home.app, view);
+                    announcer.looked(&home.app, namespace, view);
                 }
                 view.plan.wake
             }
             Err(blocked) => {
                 status.set_blocked(&found.head, blocked.clone(), found.at);
                 if let Some(announcer) = announcer {
-                    announcer.blocked(&home.app, &found.head, blocked, found.at);
+                    announcer.blocked(&home.app, namespace, &found.head, blocked, found.at);
                 }
                 None
             }

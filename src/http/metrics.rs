@@ -39,6 +39,11 @@ struct VerdictLabels {
     verdict: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HookLabels {
+    outcome: &'static str,
+}
+
 /// The daemon's counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -48,6 +53,9 @@ pub struct Metrics {
     switches: Family<AppLabel, Counter>,
     phase: Family<PhaseLabels, Gauge>,
     synced: Family<AppLabel, Gauge>,
+    hooks: Family<HookLabels, Counter>,
+    messages: Family<OutcomeLabels, Counter>,
+    messages_pending: Family<AppLabel, Gauge>,
     repos: Family<RepoLabel, Gauge>,
     asked: Family<RepoLabel, Counter>,
     configuration: Gauge,
@@ -73,6 +81,15 @@ impl Default for Metrics {
         registry.register("switches", "Switches of the live Services", switches.clone());
         registry.register("app_phase", "1 for the phase that an app is in, else 0", phase.clone());
         registry.register("app_synced_timestamp_seconds", "Time of the last look that succeeded", synced.clone());
+        let hooks = Family::default();
+        registry.register("hooks", "Push hooks, by outcome: accepted, refused, failed", hooks.clone());
+        let (messages, messages_pending) = (Family::default(), Family::default());
+        registry.register(
+            "messages",
+            "Messages, by outcome: delivered, tried_again, given_up, dropped",
+            messages.clone(),
+        );
+        registry.register("messages_pending", "Messages that a receiver did not get yet", messages_pending.clone());
         let (repos, asked, configuration) = (Family::default(), Family::default(), Gauge::default());
         registry.register("repo_up", "1 where the repository answered when it was last asked, else 0", repos.clone());
         registry.register("repo_asked", "Times that the repository was asked for HEAD", asked.clone());
@@ -92,6 +109,9 @@ impl Default for Metrics {
             repos,
             asked,
             configuration,
+            hooks,
+            messages,
+            messages_pending,
         }
     }
 }
@@ -110,6 +130,22 @@ impl Metrics {
     /// Counts a switch.
     pub fn switched(&self, app: &str) {
         self.switches.get_or_create(&AppLabel { app: app.to_owned() }).inc();
+    }
+
+    /// Counts messages.
+    pub fn message(&self, app: &str, outcome: &'static str, count: usize) {
+        self.messages.get_or_create(&OutcomeLabels { app: app.to_owned(), outcome }).inc_by(count as u64);
+    }
+
+    /// Shows how many messages are on their way.
+    pub fn messages_pending(&self, app: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.messages_pending.get_or_create(&AppLabel { app: app.to_owned() }).set(count);
+    }
+
+    /// Counts a push hook.
+    pub fn hook(&self, outcome: &'static str) {
+        self.hooks.get_or_create(&HookLabels { outcome }).inc();
     }
 
     /// Shows an app's phase and the time of its last look.

@@ -1,6 +1,8 @@
 //! The daemon's HTTP server: status, health, metrics, the page for people, and the push hook. Read-only but for the
 //! hook, which only says "look again".
 
+mod guard;
+mod hook;
 mod metrics;
 mod page;
 
@@ -15,15 +17,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::core::ids::AppName;
-use crate::core::status::AppStatus;
+use crate::core::outside::{HookAccess, Outside};
+use crate::core::status::{AppStatus, MessagesStatus};
 
+pub use guard::ServeError;
 pub use metrics::Metrics;
 
-/// A push hook's body: what the large forges send at most for one push, and more than is ever read.
-const HOOK_BYTES_MAX: usize = 1024 * 1024;
+use hook::{HOOK_BYTES_MAX, Hook};
 
 /// What the server shows, written by the daemon.
 #[derive(Clone)]
@@ -44,9 +46,22 @@ impl Board {
     }
 
     /// Shows an app's status.
-    pub fn set(&self, status: AppStatus) {
+    pub fn set(&self, mut status: AppStatus) {
         self.metrics.phase(&status);
-        self.apps.lock().unwrap_or_else(PoisonError::into_inner).insert(status.name.clone(), status);
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Messages are sent beside the looks: what is known of them is newer.
+        if let Some(old) = apps.get(&status.name) {
+            status.messages = old.messages.clone();
+        }
+        apps.insert(status.name.clone(), status);
+    }
+
+    /// Shows how an app's messages are doing.
+    pub fn set_messages(&self, name: &AppName, messages: MessagesStatus) {
+        self.metrics.messages_pending(name.as_str(), messages.pending);
+        if let Some(status) = self.apps.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            status.messages = messages;
+        }
     }
 
     /// Takes apps away that are not there any more.
@@ -80,32 +95,37 @@ impl Board {
 /// Serves the board until the task is dropped.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The address cannot be listened on, or not without a secret for the push hook.
 pub async fn serve(
     address: SocketAddr,
     board: Board,
-) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    let router = router(board);
-    Ok((bound, async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!("the HTTP server ended: {error}");
-        }
-    }))
+    outside: &Outside,
+) -> Result<(SocketAddr, impl Future<Output = ()> + Send + use<>), ServeError> {
+    let names = outside.names()?;
+    let listener = outside.listen(address).await?;
+    let bound = listener.local_addr().map_err(|error| ServeError::Listen { address, error })?;
+    let router = router(board, &outside.hook).layer(axum::middleware::from_fn_with_state(names, guard::addressed));
+    Ok((bound, guard::serve(listener, router)))
 }
 
-fn router(board: Board) -> Router {
-    Router::new()
+fn router(board: Board, hook: &HookAccess) -> Router {
+    let router = Router::new()
         .route("/", get(page_of_all))
         .route("/api/v1/apps", get(apps))
         .route("/api/v1/apps/{name}", get(app))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .route("/hooks/push", post(hook))
-        .layer(DefaultBodyLimit::max(HOOK_BYTES_MAX))
-        .with_state(board)
+        .with_state(board.clone());
+    let secret = match hook {
+        HookAccess::Off => return router,
+        HookAccess::Open => None,
+        HookAccess::Signed(source) => Some(source.clone()),
+    };
+    let metrics = board.metrics;
+    let hook = Hook::new(secret, board.hook, move |outcome| metrics.hook(outcome));
+    let body = DefaultBodyLimit::max(HOOK_BYTES_MAX);
+    router.merge(Router::new().route("/hooks/push", post(hook::push)).layer(body).with_state(hook))
 }
 
 async fn apps(State(board): State<Board>) -> Json<serde_json::Value> {
@@ -142,8 +162,5 @@ async fn page_of_all(State(board): State<Board>) -> Response {
     }
 }
 
-/// Says "look again". The body is not parsed: what changed is read from git itself.
-async fn hook(State(board): State<Board>, _body: axum::body::Bytes) -> StatusCode {
-    (board.hook)();
-    StatusCode::ACCEPTED
-}
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,12 @@ impl PassError {
         matches!(self, Self::Cluster(ClusterError::Conflict(_)))
     }
 
+    /// Whether the API server gave no usable answer.
+    #[must_use]
+    pub fn is_cluster_out_of_reach(&self) -> bool {
+        matches!(self, Self::Cluster(ClusterError::Unreachable { .. }))
+    }
+
     /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
     #[must_use]
     pub fn refusal(&self) -> Option<Blocked> {

@@ -23,6 +23,7 @@ use git2::{Oid, Repository};
 use crate::core::colour::Colour;
 use crate::core::desired::Desired;
 use crate::core::ids::{AppName, CommitId};
+use crate::core::news;
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 use crate::core::text::OneLine;
@@ -44,6 +45,7 @@ mod origin;
 mod reads;
 mod remote;
 mod renders;
+mod sayings;
 mod shelf;
 mod standing;
 mod tree;
@@ -377,6 +379,26 @@ impl Repo {
             let same = now == parent
                 || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
             if same { commit::land(git, &self.branch, &order, &prepared, now) } else { Ok(Committed::Stale) }
+        })
+    }
+
+    /// turquoise's newest commits of an app, from a HEAD back to `until`, for messages; and who wrote the `wanted` ones.
+    ///
+    /// # Errors
+    /// The repo cannot be read.
+    pub fn sayings(
+        &self,
+        app: &App,
+        head: &CommitId,
+        until: Option<&CommitId>,
+        wanted: &[CommitId],
+    ) -> Result<news::Chronicle, SourceError> {
+        let default = Arc::default();
+        let policy = app.policy.as_ref().unwrap_or(&default);
+        self.at_desk(app, |git, _, papers| {
+            let mut ground = papers.ground(git, app, &self.branch, policy);
+            let commit = ground::commit(ground.repo, head)?;
+            sayings::sayings(&mut ground, &commit, until, wanted)
         })
     }
 

@@ -11,6 +11,7 @@ mod kills;
 mod many;
 mod messages;
 mod people;
+mod receiver;
 mod releases;
 mod remote;
 mod sshd;

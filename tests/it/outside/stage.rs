@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::traffic::Traffic;
 use super::transport::Server;
 
+mod outside;
+
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
 pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks at the daemon's status.
@@ -27,6 +29,8 @@ pub(super) struct Stage {
     sandbox: Child,
     pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
+    /// What turquoise's environment holds beside what every scenario's does.
+    settings: Vec<(String, String)>,
 }
 
 impl Stage {
@@ -66,7 +70,15 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let stage = Self { folder, server: Server::Folder, listen: None, sandbox, daemon: None, traffic: None };
+        let stage = Self {
+            folder,
+            server: Server::Folder,
+            listen: None,
+            sandbox,
+            daemon: None,
+            traffic: None,
+            settings: Vec::new(),
+        };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo"), &stage.clone_path());
@@ -107,6 +119,7 @@ impl Stage {
             .args(self.server.arguments())
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             // Proxies from the environment are never used: this one answers nobody.
             .env("HTTP_PROXY", "http://127.0.0.1:9")
             .env("http_proxy", "http://127.0.0.1:9")
