@@ -9,19 +9,20 @@ use turquoise::core::book::{Book, Fact, HistoryLine, Note};
 use turquoise::core::colour::{ByColour, Colour};
 use turquoise::core::ids::{AppName, CommitId};
 use turquoise::core::observed::Drift;
+use turquoise::core::outside::Outside;
 use turquoise::core::report::{Alert, Blocked, Phase, Waiting};
 use turquoise::core::status::{AppStatus, Candidate, CheckStatus, ColourStatus, VerdictStatus};
 use turquoise::core::text::OneLine;
 use turquoise::core::verdict::Verdict;
 use turquoise::daemon::clock;
-use turquoise::http::{Board, serve};
+use turquoise::http::{Board, ServeError, serve};
 
 /// What a hostile commit, pod or check may try.
 const HOSTILE: &str =
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\u{1b}[31m'\"&amp;</p>";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> std::io::Result<()> {
+async fn main() -> Result<(), ServeError> {
     let many = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
     let board = Board::new(|| {});
     for app in [
@@ -44,7 +45,7 @@ async fn main() -> std::io::Result<()> {
         app.name = AppName::new(format!("app-{number:03}"));
         show(&board, app);
     }
-    let (address, server) = serve(([127, 0, 0, 1], 0).into(), board.clone()).await?;
+    let (address, server) = serve(([127, 0, 0, 1], 0).into(), board.clone(), &Outside::default()).await?;
     println!("http://{address}/");
     let moving = async {
         let mut round = 0_u32;

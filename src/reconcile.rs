@@ -128,6 +128,11 @@ pub enum Did {
         /// Its revision.
         revision: CommitId,
     },
+    /// Put right what was not as it was released.
+    Mended {
+        /// What.
+        words: OneLine,
+    },
     /// Would do this, were it not a dry run.
     Would(String),
     /// Did something that changes no release.
@@ -317,6 +322,13 @@ impl Reconciler {
             }
             return Ok(());
         }
+        // Traffic is switched only by a HEAD that git was asked for just now.
+        if matches!(action, Action::Switch(_)) {
+            let head = view.desired.head.clone();
+            if !self.git(move |repo, app| repo.confirm(app, &head)).await? {
+                return Err(head_moved());
+            }
+        }
         did(self.write(action, view).await?);
         Ok(())
     }
@@ -363,10 +375,15 @@ impl Reconciler {
             Action::Recreate { colour, render, objects: missing, record } => {
                 let objects = self.objects(render, Part::Colour(*colour)).await?;
                 cluster.recreate(subject, *colour, missing, record, &objects).await?;
-                Did::Other("created again what was missing")
+                let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+                Did::Mended { words: OneLine::new(&format!("missing and created again: {}", names.join(", "))) }
             }
-            Action::Resize { sizes, .. } => {
-                cluster.resize(subject, sizes).await?;
+            Action::Schedules(schedules) => {
+                cluster.run_schedules(subject, schedules).await?;
+                Did::Other("let the serving colour's CronJobs run, and no others")
+            }
+            Action::Resize { sizes, bounds, versions, .. } => {
+                cluster.resize(subject, sizes, bounds, versions).await?;
                 Did::Other("resized")
             }
             Action::Prune { colour, objects, guard } => {

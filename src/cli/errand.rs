@@ -42,7 +42,7 @@ fn run(args: &ErrandArgs, plan: Plan) -> ExitCode {
 }
 
 fn carry_out(args: &ErrandArgs, plan: Plan) -> Result<ExitCode, SourceError> {
-    let repo = Repo::open_to_read(&work_tree_or(&args.repo), &args.branch)?;
+    let repo = Repo::open_here(&work_tree_or(&args.repo), &args.branch)?;
     let head = repo.head()?;
     let apps = repo.apps(&head)?;
     let Some(app) = apps.iter().find(|app| app.name.as_str() == args.app) else {

@@ -3,8 +3,10 @@
 mod check;
 mod errand;
 mod generate;
+mod git;
 mod history;
 mod init;
+mod outside;
 mod render;
 mod sandbox;
 mod signals;
@@ -20,7 +22,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::config::{self, RepoSettings, Settings};
 use crate::core::grants::{Grants, SecretSource};
 use crate::core::text::OneLine;
-use crate::source::SourceError;
+use crate::source::{GitAccess, SourceError};
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -34,7 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch a repository and release what it asks for
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print what a kustomization renders to, as `kubectl kustomize` does
     Render(render::RenderArgs),
     /// Say what would be blocked, without a cluster: file and line of each problem
@@ -42,7 +44,7 @@ enum Command {
     /// Ask a running turquoise how its apps are
     Status(status::StatusArgs),
     /// Print an app's releases from git
-    History(history::HistoryArgs),
+    History(Box<history::HistoryArgs>),
     /// Approve the verified candidate: commit the selector's change
     Promote(errand::ErrandArgs),
     /// Ask for a retry of the rejected revision: take the rejection out of turquoise.lock
@@ -63,7 +65,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The watched repository: a path to a bare repository
+    /// The watched repository: https://, ssh://, USER@HOST:PATH, or a path to a bare repository
     #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH", required_unless_present = "config")]
     repo: Option<String>,
     /// A file that names many repositories and what is granted to each, in place of the flags for one
@@ -111,6 +113,10 @@ struct RunArgs {
     /// This cluster's name: it is written into turquoise.lock, and a lock that names another one is left alone
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
+    #[command(flatten)]
+    git: git::GitArgs,
+    #[command(flatten)]
+    outside: outside::OutsideArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -128,9 +134,13 @@ const OUTSIDE: u8 = 3;
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
+    // The child that speaks to git servers is started for every look: it needs none of what follows.
+    if std::env::args_os().nth(1).is_some_and(|command| command == crate::source::CHILD_COMMAND) {
+        return crate::source::child_main();
+    }
     let cli = Cli::parse();
     match cli.command {
-        Command::Run(args) => run(args),
+        Command::Run(args) => run(*args),
         Command::Render(args) => render::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => in_runtime(status::run(args)),
@@ -170,7 +180,11 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         hosts: args.hosts.into_iter().collect(),
         secrets: args.secrets.into_iter().collect(),
     };
-    let repos = args.repo.map(|repo| RepoSettings::new(&repo, &args.branch, args.poll, grants));
+    let git: GitAccess = args.git.into();
+    let repos = args.repo.map(|repo| RepoSettings {
+        credentials: git.clone(),
+        ..RepoSettings::new(&repo, &args.branch, args.poll, grants)
+    });
     let settings = Settings {
         repos: repos.into_iter().collect(),
         kubeconfig: args.kubeconfig,
@@ -179,7 +193,10 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         dry_run: args.dry_run,
         cluster: args.cluster,
         concurrency: config::CONCURRENCY_DEFAULT,
+        git,
         file: args.config.clone(),
+        outside: args.outside.server(),
+        commit_url: args.outside.commit_url,
     };
     match &args.config {
         Some(file) => Ok(settings.with(config::read(file)?)),
@@ -224,10 +241,15 @@ fn log_to_stderr() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
 }
 
+/// `15s`, `500ms`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::core::policy::parse_duration(text)
+}
+
 /// Git must not be asked without a pause: a local look takes some milliseconds.
 const POLL_MIN: Duration = Duration::from_millis(100);
 
-/// `15s`, `500ms`, `2m`.
+/// The same, and long enough between two questions to git.
 fn poll(text: &str) -> Result<Duration, String> {
     let poll = crate::core::policy::parse_duration(text)?;
     if poll < POLL_MIN { Err(format!("`{text}` is shorter than {} ms", POLL_MIN.as_millis())) } else { Ok(poll) }
@@ -237,7 +259,8 @@ fn poll(text: &str) -> Result<Duration, String> {
 fn source_code(error: &SourceError) -> u8 {
     let usage = matches!(
         error,
-        SourceError::Unsupported { .. }
+        SourceError::Location { .. }
+            | SourceError::Access { .. }
             | SourceError::Open { .. }
             | SourceError::CheckedOut { .. }
             | SourceError::NoBranch { .. }

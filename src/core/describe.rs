@@ -30,14 +30,27 @@ pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
         Action::Recreate { colour, render, objects, .. } => {
             format!("create again what is missing of {colour}, from {}: {}", render.short(), keys(objects.iter()))
         }
-        Action::Resize { colour, sizes: wanted } => format!("resize {colour} in place: {}", sizes(wanted)),
+        Action::Resize { colour, sizes: wanted, bounds, .. } => {
+            let bounds = bounds.iter().map(|new| format!("bounds of {}", new.autoscaler));
+            let parts: Vec<String> =
+                Some(sizes(wanted)).filter(|text| !text.is_empty()).into_iter().chain(bounds).collect();
+            format!("resize {colour} in place: {}", parts.join(", "))
+        }
         Action::Prune { colour, objects, .. } => format!("delete of {colour}: {}", keys(objects.iter())),
         Action::PointPreviews { services, to } => {
             let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
             format!("point {} at {to}", names.join(", "))
         }
+        Action::Schedules(schedules) => {
+            let (suspend, resume) = (&schedules.suspend, &schedules.resume);
+            format!(
+                "suspend schedules: {}; let schedules run: {}",
+                keys_or_none(suspend.iter().map(|(key, _)| key)),
+                keys_or_none(resume.iter().map(|(key, _)| key))
+            )
+        }
         Action::Check { keys } => {
-            let checks: Vec<String> = keys.iter().map(|key| format!("{} through {}", key.check, key.service)).collect();
+            let checks: Vec<String> = keys.iter().map(|key| format!("{} through {}", key.check, key.target)).collect();
             format!("run checks: {}", checks.join(", "))
         }
         Action::Commit(commit) => committed(commit, app, branch),
@@ -52,6 +65,10 @@ pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
 fn keys<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
     let names: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
     names.join(", ")
+}
+
+fn keys_or_none<'a>(these: impl IntoIterator<Item = &'a ObjectKey>) -> String {
+    Some(keys(these)).filter(|names| !names.is_empty()).unwrap_or_else(|| "none".to_owned())
 }
 
 fn sizes(sizes: &[Size]) -> String {

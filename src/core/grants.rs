@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::policy::Policy;
+use super::policy::{Destination, Policy};
 use super::report::Blocked;
 use super::text::OneLine;
 
@@ -66,12 +66,21 @@ impl Grants {
                 "turquoise.yaml asks for the namespace `{namespace}`, which is not granted; the operator may grant it with `--allow-namespace {namespace}`, or in the configuration file"
             )));
         }
-        for webhook in policy.notifications.iter().filter(|webhook| !self.allows_url(&webhook.url)) {
-            // The address may hold a token: only its host is named.
-            let host = host_of(&webhook.url).unwrap_or("?");
-            problems.push(OneLine::new(&format!(
-                "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`, or in the configuration file"
-            )));
+        for receiver in &policy.notifications {
+            if let Destination::Url(url) = &receiver.to
+                && !self.allows_url(url)
+            {
+                // The address may hold a token: only its host is named.
+                let host = host_of(url).unwrap_or("?");
+                problems.push(OneLine::new(&format!(
+                    "turquoise.yaml sends messages to `{host}`, which is not granted; the operator may grant it with `--allow-host {host}`, or in the configuration file"
+                )));
+            }
+            for secret in receiver.secrets().filter(|&name| !self.secrets.contains_key(name)) {
+                problems.push(OneLine::new(&format!(
+                    "turquoise.yaml names the secret `{secret}`, which is not granted; the operator may grant it with `--allow-secret {secret}=file:PATH`, or in the configuration file"
+                )));
+            }
         }
         for check in &policy.checks {
             let name = &check.name;
@@ -118,7 +127,7 @@ fn host_of(url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::policy::Webhook;
+    use crate::core::policy::{Format, Receiver};
 
     #[test]
     fn only_granted_hosts_are_reached() {
@@ -152,17 +161,22 @@ mod tests {
     fn a_refusal_names_the_flag_and_no_token() {
         let policy = Policy {
             namespace: Some("kube-system".into()),
-            notifications: vec![Webhook { url: "https://u:p@h.example/secret".into() }],
+            notifications: vec![Receiver {
+                format: Format::CloudEvents,
+                to: Destination::Url("https://u:p@h.example/secret".into()),
+                secret: Some("key".into()),
+            }],
             ..Policy::default()
         };
         let blocked = Grants::default().refuse(&policy, "default").expect("refused");
         let words = serde_json::to_string(&blocked).expect("json");
         assert!(words.contains("--allow-namespace kube-system") && words.contains("--allow-host h.example"), "{words}");
-        assert!(!words.contains("secret") && !words.contains("u:p"), "{words}");
+        assert!(words.contains("--allow-secret key="), "{words}");
+        assert!(!words.contains("/secret") && !words.contains("u:p"), "{words}");
         let granted = Grants {
             namespaces: ["kube-system".into()].into(),
             hosts: ["h.example".into()].into(),
-            ..Grants::default()
+            secrets: [("key".into(), SecretSource::Env("KEY".into()))].into(),
         };
         assert_eq!(granted.refuse(&policy, "default"), None);
     }

@@ -5,6 +5,9 @@ use super::ids::AppName;
 use super::text::OneLine;
 use super::verdict::Trailers;
 
+/// How the body of a flip-back begins: messages tell it from a rejection before traffic by that.
+pub(super) const FAILED_UNDER_TRAFFIC: &str = "It failed under traffic";
+
 /// The whole message of a commit: a subject, why, and the trailers as the last paragraph.
 #[must_use]
 pub fn commit_message(commit: &Commit, app: &AppName, branch: &str) -> String {
@@ -56,7 +59,7 @@ fn words(commit: &Commit) -> (String, String) {
             (subject, format!("It failed in {colour}: {reason}{retry}"))
         }
         Topic::FlipBack { colour, reason } => {
-            (format!("{colour} comes back, {revision} is rejected"), format!("It failed under traffic: {reason}"))
+            (format!("{colour} comes back, {revision} is rejected"), format!("{FAILED_UNDER_TRAFFIC}: {reason}"))
         }
         Topic::Withdraw => (format!("{revision} is withdrawn"), "A person took it back.".to_owned()),
         Topic::Adopt { colour } => (

@@ -2,11 +2,13 @@
 //!
 //! - [`desired`] what git says, [`observed`] what the cluster says, [`policy`] what the app's people ask for;
 //! - [`plan`] the decision (DESIGN 3 and 4), [`action`] what may be done, [`report`] what people are told;
+//! - [`news`] the transitions behind [`event`] messages, [`deliveries`] which of them were told;
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod action;
 pub mod book;
 pub mod colour;
+pub mod deliveries;
 pub mod describe;
 pub mod desired;
 pub mod digest;
@@ -16,7 +18,9 @@ pub mod grants;
 pub mod ids;
 pub mod lock;
 pub mod message;
+pub mod news;
 pub mod observed;
+pub mod outside;
 pub mod plan;
 pub mod policy;
 pub mod report;
@@ -27,3 +31,4 @@ pub mod text;
 pub mod trouble;
 pub mod url;
 pub mod verdict;
+pub mod workload;

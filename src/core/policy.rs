@@ -8,9 +8,11 @@ use super::ids::{AppName, Digest};
 use super::text::OneLine;
 
 mod check;
+mod notifications;
 mod raw;
 
 pub use check::{Asks, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck};
+pub use notifications::{Destination, Format, Receiver};
 pub(crate) use raw::{in_our_words, is_dns_label, is_header_text};
 pub use raw::{parse, parse_duration};
 
@@ -40,8 +42,8 @@ pub struct Policy {
     pub watch: Duration,
     /// What becomes of the colour that is not live any more.
     pub retire: Retire,
-    /// Webhooks that hear of every transition.
-    pub notifications: Vec<Webhook>,
+    /// Who hears of every transition.
+    pub notifications: Vec<Receiver>,
     /// Takes over objects that exist and are not turquoise's.
     pub adopt: bool,
 }
@@ -85,13 +87,6 @@ pub enum Retire {
         /// Counted from the flip.
         after: Duration,
     },
-}
-
-/// A generic webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Webhook {
-    /// Where the envelope is posted: `http` or `https`.
-    pub url: String,
 }
 
 impl Policy {

@@ -51,6 +51,19 @@ pub struct AppStatus {
     pub error: Option<OneLine>,
     /// The time of the last look that succeeded.
     pub synced_at: Option<Timestamp>,
+    /// Messages on their way to people.
+    pub messages: MessagesStatus,
+}
+
+/// Messages on their way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MessagesStatus {
+    /// How many no receiver, or not every receiver, has yet.
+    pub pending: usize,
+    /// When the oldest of them happened.
+    pub oldest: Option<Timestamp>,
+    /// Why the last delivery failed.
+    pub error: Option<OneLine>,
 }
 
 /// What a colour carries.
@@ -140,6 +153,7 @@ impl AppStatus {
             drift: Vec::new(),
             error: None,
             synced_at: None,
+            messages: MessagesStatus::default(),
         }
     }
 
@@ -210,8 +224,8 @@ fn colour_status(desired: &Desired, observed: &Observed, colour: Colour) -> Colo
     ColourStatus {
         images: render.map(|render| render.images.clone()).unwrap_or_default(),
         revision,
-        ready: state.workloads.iter().map(|workload| workload.ready).sum(),
-        wanted: state.workloads.iter().map(|workload| workload.replicas).sum(),
+        ready: state.ready(),
+        wanted: state.wanted(),
     }
 }
 

@@ -1,19 +1,22 @@
-//! From what was done to messages and log lines: one a transition.
+//! From looks and deeds to people: log lines and metrics here, messages at the app's desk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
-use crate::core::colour::Colour;
+use super::desk::{self, Content, LETTERS_MAX, Letter, Office};
+use super::outage::{Change, Outage};
 use crate::core::event::{Event, EventKind};
 use crate::core::grants::Grants;
 use crate::core::ids::{AppName, CommitId};
-use crate::core::report::{Blocked, Waiting};
+use crate::core::news::Facts;
+use crate::core::report::Blocked;
+use crate::core::text::OneLine;
 use crate::http::Metrics;
-use crate::notify::Notifier;
 use crate::reconcile::{Did, View};
-use crate::source::App;
+use crate::source::{App, Repo};
 
 /// Sentences of a dry run that are remembered, so that a look that finds the same says nothing.
 const WOULD_MAX: usize = 200;
@@ -21,30 +24,52 @@ const WOULD_MAX: usize = 200;
 /// Tells people, once.
 #[derive(Clone)]
 pub(super) struct Announcer {
-    notifier: Notifier,
+    /// `None` in a dry run: nothing happens that anybody should hear of.
+    office: Option<Office>,
     location: String,
-    grants: Arc<Grants>,
-    said: Arc<Mutex<BTreeMap<AppName, Said>>>,
+    desks: Arc<Mutex<Desks>>,
 }
 
-/// What an app's people were told last.
-#[derive(Debug, Default)]
-struct Said {
-    /// Switched, and the EndpointSlices do not hold the new colour yet.
-    switching: Option<(Colour, CommitId)>,
-    blocked: Option<String>,
-    /// What a dry run said that it would do.
-    would: BTreeSet<String>,
+#[derive(Default)]
+struct Desks {
+    open: BTreeMap<AppName, OpenDesk>,
+    /// What a dry run said that it would do, by app.
+    would: BTreeMap<AppName, BTreeSet<String>>,
+    git: Outage,
+    cluster: Outage,
+    /// HEAD as it was last seen: messages about an outage derive their ids from it.
+    head: Option<CommitId>,
+}
+
+/// An app's desk, and what was handed in last.
+struct OpenDesk {
+    inbox: mpsc::Sender<Letter>,
+    app: Arc<App>,
+    namespace: String,
+    service: Option<String>,
+    facts: Option<Facts>,
 }
 
 impl Announcer {
-    pub(super) fn new(notifier: Notifier, location: String, grants: Arc<Grants>) -> Self {
-        Self { notifier, location, grants, said: Arc::default() }
+    pub(super) fn new(office: Option<Office>, location: String) -> Self {
+        Self { office, location, desks: Arc::default() }
     }
 
     /// The same for another repository.
-    pub(super) fn elsewhere(&self, location: String, grants: Arc<Grants>) -> Self {
-        Self { location, grants, ..self.clone() }
+    pub(super) fn elsewhere(&self, location: String, grants: &Arc<Grants>) -> Self {
+        let office = self.office.as_ref().map(|office| Office {
+            courier: office.courier.elsewhere(&location, grants),
+            repo: Arc::default(),
+            ..office.clone()
+        });
+        Self::new(office, location)
+    }
+
+    /// The repository was opened, or opened again.
+    pub(super) fn reads(&self, repo: &Arc<Repo>) {
+        if let Some(office) = &self.office {
+            *office.repo.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(repo));
+        }
     }
 
     pub(super) fn location(&self) -> &str {
@@ -52,41 +77,39 @@ impl Announcer {
     }
 
     /// Something was done.
-    pub(super) fn did(&self, app: &App, did: &Did, metrics: &Metrics, at: Timestamp) {
+    pub(super) fn did(&self, app: &Arc<App>, namespace: &str, did: &Did, metrics: &Metrics, at: Timestamp) {
         let name = &app.name;
         match did {
-            Did::Deployed { colour, revision, attempt } => {
-                tracing::info!(app = %name, "deployed {} into {colour}", revision.short());
-                let event = Event::new(EventKind::Started, name, attempt, at);
-                self.send(app, &Event { colour: Some(*colour), revision: Some(revision.clone()), ..event });
+            Did::Deployed { colour, revision, .. } => {
+                tracing::debug!(app = %name, "deployed {} into {colour}", revision.short());
             }
             Did::Committed { id, commit } => {
                 for fact in &commit.facts {
                     metrics.verdict(name.as_str(), fact.verdict.as_str());
                     tracing::info!(app = %name, commit = id.short(), "{} is {}", fact.revision.short(), fact.verdict);
                 }
-                if let Some(event) = Event::of_commit(name, id, commit, at) {
-                    self.send(app, &event);
-                }
             }
             Did::Switched { to, revision } => {
                 metrics.switched(name.as_str());
                 tracing::info!(app = %name, "switched traffic to {to} ({})", revision.short());
-                self.with(name, |said| said.switching = Some((*to, revision.clone())));
             }
             Did::WentLive { colour, revision } => {
                 tracing::info!(app = %name, "the live overlay is there, with {colour} ({})", revision.short());
-                self.with(name, |said| said.switching = Some((*colour, revision.clone())));
+            }
+            Did::Mended { words } => {
+                // No look finds it again: it is mended.
+                let event = Event::new(EventKind::Drift, name, &format!("{words} {at}"), at);
+                let event = Event { reason: Some(words.clone()), ..event };
+                self.hand_in(app, namespace, None, Content::Event(Box::new(event), None));
             }
             Did::Would(words) => {
                 // Every look finds the same: it is said once.
-                let news = self.with(name, |said| {
-                    if said.would.len() >= WOULD_MAX {
-                        said.would.clear();
-                    }
-                    said.would.insert(words.clone())
-                });
-                if news {
+                let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+                let said = desks.would.entry(name.clone()).or_default();
+                if said.len() >= WOULD_MAX {
+                    said.clear();
+                }
+                if said.insert(words.clone()) {
                     tracing::info!(app = %name, "would {words}");
                 }
             }
@@ -94,52 +117,112 @@ impl Announcer {
         }
     }
 
-    /// A look was done: a switch is announced once every EndpointSlice holds the new colour (DESIGN 4 (d)).
-    pub(super) fn looked(&self, app: &App, view: &View) {
-        let settled = !view.plan.waiting.iter().any(|waiting| matches!(waiting, Waiting::Endpoints { .. }));
-        if let Some(blocked) = &view.plan.blocked {
-            self.blocked(app, &view.desired.head, blocked, view.observed.at);
-        } else {
-            self.with(&app.name, |said| said.blocked = None);
-        }
-        let switched = self.with(&app.name, |said| if settled { said.switching.take() } else { None });
-        if let Some((colour, revision)) = switched {
-            // HEAD holds the commit that made it live: another flip of the same revision is another message.
-            let subject = format!("{revision} {}", view.desired.head);
-            let event = Event::new(EventKind::Live, &app.name, &subject, view.observed.at);
-            let images = view.desired.render(&revision, colour).map(|render| render.images.clone());
-            tracing::info!(app = %app.name, "{colour} is live with {}", revision.short());
-            self.send(
-                app,
-                &Event {
-                    colour: Some(colour),
-                    images: images.unwrap_or_default(),
-                    cure: Some("git revert the commit that asked for it to go back".into()),
-                    revision: Some(revision),
-                    ..event
-                },
-            );
-        }
+    /// A look led to a plan.
+    pub(super) fn looked(&self, app: &Arc<App>, namespace: &str, view: &View) {
+        let service = view.observed.live().next().map(|service| service.name.clone());
+        self.found(app, namespace, service, Facts::of(&view.desired, &view.observed, &view.plan));
     }
 
-    /// An app is blocked: said once a reason and HEAD's words.
-    pub(super) fn blocked(&self, app: &App, head: &CommitId, blocked: &Blocked, at: Timestamp) {
-        let words = blocked.to_string();
-        let news = self.with(&app.name, |said| said.blocked.replace(words.clone()) != Some(words.clone()));
-        if news {
-            tracing::warn!(app = %app.name, "blocked: {words}; {}", blocked.cure());
-            self.send(app, &Event::of_blocked(&app.name, head, blocked, at));
+    /// A look ended in a reason to do nothing.
+    pub(super) fn blocked(&self, app: &Arc<App>, namespace: &str, head: &CommitId, blocked: &Blocked, at: Timestamp) {
+        self.found(app, namespace, None, Facts::of_blocked(head, blocked, at));
+    }
+
+    fn found(&self, app: &Arc<App>, namespace: &str, service: Option<String>, facts: Facts) {
+        {
+            let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+            desks.head = Some(facts.head.clone());
+            // A look that says the same again, under the same policy, is no letter.
+            if let Some(desk) = desks.open.get_mut(&app.name)
+                && desk.facts.as_ref().is_some_and(|last| last.same(&facts))
+                && desk.app == *app
+            {
+                return;
+            }
         }
+        self.hand_in(app, namespace, service, Content::Facts(Box::new(facts)));
     }
 
-    fn with<T>(&self, app: &AppName, change: impl FnOnce(&mut Said) -> T) -> T {
-        change(self.said.lock().unwrap_or_else(PoisonError::into_inner).entry(app.clone()).or_default())
+    /// Hands a letter in, at a desk that is opened for it if need be.
+    fn hand_in(&self, app: &Arc<App>, namespace: &str, service: Option<String>, content: Content) {
+        let Some(office) = &self.office else { return };
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = match &content {
+            Content::Facts(facts) => Some(Facts::clone(facts)),
+            Content::Event(..) => None,
+        };
+        let old = desks.open.remove(&app.name);
+        let service = service.or_else(|| old.as_ref().and_then(|desk| desk.service.clone()));
+        let letter =
+            Letter { app: Arc::clone(app), namespace: namespace.to_owned(), service: service.clone(), content };
+        let (inbox, handed_in) = match old.as_ref().filter(|desk| desk.namespace == namespace) {
+            Some(desk) => (desk.inbox.clone(), desk.inbox.try_send(letter).is_ok()),
+            None => {
+                let (inbox, letters) = mpsc::channel(LETTERS_MAX);
+                // It ends when this sender is dropped; what it had on its way is recorded.
+                tokio::spawn(desk::work(office.clone(), letter, letters));
+                (inbox, true)
+            }
+        };
+        if !handed_in {
+            tracing::warn!(app = %app.name, "{LETTERS_MAX} looks wait to be told of: the next one is told instead");
+        }
+        // What was not handed in counts as unsaid, so that the next look is handed in.
+        let facts = facts.filter(|_| handed_in).or_else(|| old.and_then(|desk| desk.facts));
+        let desk = OpenDesk { inbox, app: Arc::clone(app), namespace: namespace.to_owned(), service, facts };
+        desks.open.insert(app.name.clone(), desk);
     }
 
-    fn send(&self, app: &App, event: &Event) {
-        let Ok(policy) = &app.policy else { return };
-        for webhook in policy.notifications.iter().filter(|webhook| self.grants.allows_url(&webhook.url)) {
-            self.notifier.send(&webhook.url, &format!("turquoise/{}", self.location), event);
+    /// Closes the desks of apps that are not there any more.
+    pub(super) fn retain(&self, keep: impl Fn(&AppName) -> bool) {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).open.retain(|name, _| keep(name));
+    }
+
+    /// git answered, or did not.
+    pub(super) fn git(&self, answer: Result<(), &OneLine>) {
+        self.reach(answer, [EventKind::GitUnreachable, EventKind::GitBack], |desks| &mut desks.git);
+    }
+
+    /// The cluster answered, or did not.
+    pub(super) fn cluster(&self, answer: Result<(), &OneLine>) {
+        self.reach(answer, [EventKind::ClusterUnreachable, EventKind::ClusterBack], |desks| &mut desks.cluster);
+    }
+
+    fn reach(
+        &self,
+        answer: Result<(), &OneLine>,
+        [out, back]: [EventKind; 2],
+        side: impl Fn(&mut Desks) -> &mut Outage,
+    ) {
+        let now = desk::now();
+        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let reach = side(&mut desks);
+        let change = match answer {
+            Ok(()) => reach.answered(),
+            Err(words) => reach.failed(words, now),
+        };
+        let Some(change) = change else { return };
+        let head = desks.head.as_ref().map_or("-", CommitId::as_str).to_owned();
+        let (kind, since, words) = match change {
+            Change::Out { since, words } => (out, since, Some(words)),
+            Change::Back { since } => (back, since, None),
+        };
+        let about = format!("{} {head} {}", self.location, since.map(|at| at.to_string()).unwrap_or_default());
+        // All apps are hit at once, and a receiver of several hears of it once.
+        let mut heard: BTreeSet<String> = BTreeSet::new();
+        let mut letters = Vec::new();
+        for (name, desk) in &desks.open {
+            let Ok(policy) = &desk.app.policy else { continue };
+            let keys = policy.notifications.iter().map(|receiver| receiver.key());
+            let to: BTreeSet<String> = keys.filter(|key| heard.insert(key.clone())).collect();
+            if !to.is_empty() {
+                let event = Event { reason: words.clone(), ..Event::new(kind, name, &about, now) };
+                letters.push((Arc::clone(&desk.app), desk.namespace.clone(), event, to));
+            }
+        }
+        drop(desks);
+        for (app, namespace, event, to) in letters {
+            self.hand_in(&app, &namespace, None, Content::Event(Box::new(event), Some(to)));
         }
     }
 }

@@ -3,7 +3,10 @@
 mod announce;
 mod behind;
 pub mod clock;
+mod desk;
 mod inbox;
+mod library;
+mod outage;
 mod passes;
 mod reach;
 mod reload;
@@ -17,7 +20,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -25,16 +27,19 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use crate::checks::{Asker, Runner};
 use crate::cluster::Cluster;
 use crate::config::{self, RepoSettings};
+use crate::core::event::Links;
 use crate::core::ids::{AppName, RepoName};
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::http::{self, Board};
-use crate::notify::Notifier;
+use crate::notify::Courier;
 use crate::reconcile::{Did, Found, PassError};
 use crate::source::SourceError;
 use announce::Announcer;
 use behind::Left;
+use desk::Office;
 use inbox::{Inbox, Trigger};
+use reach::Reach;
 use repos::{Discovery, Home, Watched};
 use schedule::{Command, Ended, Event, Limits, Schedule};
 use touches::Touches;
@@ -163,8 +168,7 @@ impl Daemon {
         });
         let mut background = JoinSet::new();
         if let Some(address) = settings.listen {
-            let (bound, server) =
-                http::serve(address, board.clone()).await.with_context(|| format!("failed to listen on {address}"))?;
+            let (bound, server) = http::serve(address, board.clone(), &settings.outside).await?;
             tracing::info!("listening on http://{bound}");
             if let Some(updates) = &updates {
                 // Whoever listens may be gone.
@@ -173,15 +177,17 @@ impl Daemon {
             background.spawn(server);
         }
         let poll = settings.repos.iter().map(|repo| repo.poll).min().unwrap_or(crate::config::POLL_DEFAULT);
-        background.spawn(reach::ask_cluster(cluster.clone(), board.clone(), poll));
+        background.spawn(library::ask_cluster(cluster.clone(), board.clone(), poll));
         let mut folders = Folders::new(inbox.clone());
         if let Some(file) = &settings.file {
             folders.add_file(file, Trigger::Configuration);
             background.spawn(triggers::hang_ups(inbox.clone()));
         }
-        let notifier = Notifier::start().context("failed to make an HTTP client")?;
+        let links = Links { page: settings.outside.public_url.clone(), commit: settings.commit_url.clone() };
+        let courier = Courier::new("", Arc::default(), links, clock::now)?;
+        let office = Office { courier, cluster: cluster.clone(), repo: Arc::default(), board: board.clone() };
         let mut daemon = Self {
-            announcer: Announcer::new(notifier, String::new(), Arc::default()),
+            announcer: Announcer::new((!settings.dry_run).then_some(office), String::new()),
             schedule: Schedule::new(Limits { passes: settings.concurrency }),
             settings,
             repos: BTreeMap::new(),
@@ -234,7 +240,7 @@ impl Daemon {
     fn watch(&mut self, settings: RepoSettings) -> Event {
         let name = settings.name.clone();
         let grants = Arc::new(settings.grants.clone());
-        let announcer = self.announcer.elsewhere(settings.location.clone(), Arc::clone(&grants));
+        let announcer = self.announcer.elsewhere(settings.location.clone(), &grants);
         let poll = self.background.spawn(triggers::poll(name.clone(), settings.poll, self.inbox.clone()));
         let watched = Watched {
             settings,
@@ -245,7 +251,7 @@ impl Daemon {
             head: None,
             apps: Arc::default(),
             recheck: false,
-            failure: None,
+            reach: Reach::default(),
         };
         self.repos.insert(name.clone(), watched);
         Event::RepoAdded(name)
@@ -332,6 +338,9 @@ impl Daemon {
 
     fn show(&self, mut status: AppStatus) {
         let taken = self.taken.get(&status.name);
+        if let Some(watched) = self.apps.get(&status.name).and_then(|home| self.repos.get(&home.repo)) {
+            watched.reach.tell(&mut status);
+        }
         reload::set_alerts(&mut status, &self.configuration, taken);
         if let Some(updates) = &self.updates {
             let _gone = updates.send(Update::Status(Box::new(status.clone())));

@@ -9,9 +9,9 @@ use super::behind::{self, Left};
 use super::inbox::Trigger;
 use super::repos::{self, Discovery, Home};
 use super::schedule::{Ended, Event};
-use super::{About, Daemon, Update, Work, clock, reach, triggers};
+use super::{About, Daemon, Update, Work, clock, library, triggers};
 use crate::core::ids::{AppName, RepoName};
-use crate::core::report::Phase;
+use crate::core::report::{Alert, Phase};
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
@@ -33,9 +33,10 @@ impl Daemon {
         let about = About::App(name.clone());
         let task = self.work.spawn(async move {
             let app = Arc::clone(&reconciler.app);
+            let namespace = reconciler.app_namespace().to_owned();
             let said = |did: Did| {
                 if let Some(announcer) = &announcer {
-                    announcer.did(&app, &did, &metrics, clock::now());
+                    announcer.did(&app, &namespace, &did, &metrics, clock::now());
                 }
                 if let Some(updates) = &updates {
                     let _gone = updates.send(Update::Did(app.name.clone(), did));
@@ -77,7 +78,10 @@ impl Daemon {
         let new = watched.repo.is_none() || watched.head.is_none();
         let moved = watched.head.as_ref() != Some(&discovery.head);
         watched.repo = Some(Arc::clone(&discovery.repo));
-        watched.failure = None;
+        // An outage stands in every status: a look at each takes it out.
+        let back = watched.reach.reached(name, clock::now());
+        watched.announcer.reads(&discovery.repo);
+        watched.announcer.git(Ok(()));
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
@@ -90,14 +94,14 @@ impl Daemon {
         if moved {
             self.give_names_away();
             for (app, home) in self.apps.iter().filter(|(_, home)| home.repo == *name) {
-                self.board.set_library(app.clone(), reach::library(&discovery.repo, &home.app));
+                self.board.set_library(app.clone(), library::library(&discovery.repo, &home.app));
             }
         }
         let mut apps = BTreeMap::new();
         for app in discovery.apps.iter() {
             let is_home = self.apps.get(&app.name).is_some_and(|home| home.repo == *name);
             if is_home {
-                let news = discovery.news.contains(&app.folder);
+                let news = back || discovery.news.contains(&app.folder);
                 *apps.entry(app.name.clone()).or_insert(false) |= news;
                 if !news {
                     self.unchanged(&app.name, &discovery);
@@ -125,6 +129,9 @@ impl Daemon {
         self.behind.retain(|app, _| !self.apps.contains_key(app));
         self.board.retain(|app| self.apps.contains_key(app) || self.behind.contains_key(app));
         self.touches.retain(|app| self.apps.contains_key(app));
+        for (name, watched) in &self.repos {
+            watched.announcer.retain(|app| self.apps.get(app).is_some_and(|home| home.repo == *name));
+        }
         let wanted: BTreeSet<String> = self.apps.values().map(|home| self.namespace_of(home)).collect();
         for namespace in &wanted {
             if !self.namespaces.contains_key(namespace) {
@@ -151,16 +158,14 @@ impl Daemon {
 
     /// A search for apps failed.
     pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
-        tracing::warn!(repo = %name, "{error}");
+        let Some(watched) = self.repos.get_mut(name) else { return };
+        watched.reach.lost(name, error);
         let words = OneLine::new(&error.to_string());
-        if let Some(watched) = self.repos.get_mut(name) {
-            watched.failure = Some(words.clone());
-        }
+        watched.announcer.git(Err(&words));
         self.board.metrics.repo(name.as_str(), Some(false));
         self.board.health(|health, now| health.asked_git(name.as_str(), Err(words.clone()), now));
         let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
-        for mut status in here.filter_map(|(app, _)| self.board.get(app)) {
-            status.error = Some(words.clone());
+        for status in here.filter_map(|(app, _)| self.board.get(app)) {
             self.show(status);
         }
     }
@@ -178,15 +183,22 @@ impl Daemon {
         }
         let branch = watched.settings.branch.clone();
         let namespace = self.namespace_of(&home);
-        let mut status = self.board.get(name).unwrap_or_else(|| {
-            AppStatus::unknown(name.clone(), namespace.clone(), announcer.location().to_owned(), branch)
-        });
+        let location = announcer.location().to_owned();
+        let unknown = AppStatus::unknown(name.clone(), namespace.clone(), location, branch);
+        // Where it is may have changed since it was shown: a name can go to another repository, an app to another namespace.
+        let mut status = match self.board.get(name) {
+            Some(shown) => {
+                AppStatus { namespace: unknown.namespace, repo: unknown.repo, branch: unknown.branch, ..shown }
+            }
+            None => unknown,
+        };
         let (ended, outcome) = match found {
             Ok(found) => {
                 if let Ok(view) = &found.view {
                     self.touches.set(name, &namespace, view.names());
                 }
-                (Ended::Waiting(self.found(&home, &mut status, &found)), "done")
+                announcer.cluster(Ok(()));
+                (Ended::Waiting(self.found(&home, &namespace, &mut status, &found)), "done")
             }
             Err(error) if error.is_conflict() => {
                 tracing::debug!(app = %name, "looking again: {error}");
@@ -195,11 +207,16 @@ impl Daemon {
             Err(error) => {
                 tracing::warn!(app = %name, "{error}");
                 status.error = Some(error.words());
+                status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
+                status.alerts.extend(error.alert());
+                if error.is_cluster_out_of_reach() {
+                    announcer.cluster(Err(&error.words()));
+                }
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());
                     if let Some(head) = status.head.clone() {
-                        announcer.blocked(&home.app, &head, &blocked, clock::now());
+                        announcer.blocked(&home.app, &namespace, &head, &blocked, clock::now());
                     }
                 }
                 (Ended::Failed, "failed")
@@ -212,7 +229,7 @@ impl Daemon {
         ended
     }
 
-    fn found(&self, home: &Home, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
+    fn found(&self, home: &Home, namespace: &str, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {
         let announcer = self.repos.get(&home.repo).map(|watched| &watched.announcer);
         match &found.view {
             Ok(view) => {
@@ -222,14 +239,14 @@ impl Daemon {
                     verdict.at = view.verdict_at;
                 }
                 if let Some(announcer) = announcer {
-                    announcer.looked(&home.app, view);
+                    announcer.looked(&home.app, namespace, view);
                 }
                 view.plan.wake
             }
             Err(blocked) => {
                 status.set_blocked(&found.head, blocked.clone(), found.at);
                 if let Some(announcer) = announcer {
-                    announcer.blocked(&home.app, &found.head, blocked, found.at);
+                    announcer.blocked(&home.app, namespace, &found.head, blocked, found.at);
                 }
                 None
             }

@@ -1,51 +1,75 @@
-//! What the HTTP server is told of git and the cluster beside the passes: whether the cluster answers, and where an
-//! app's history is read.
+//! Whether git can be reached, and since when not: what the status and `/readyz` say of an outage.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::fmt;
 
-use crate::cluster::Cluster;
-use crate::core::book::{Book, Fact, HistoryLine, Note};
-use crate::core::ids::CommitId;
+use jiff::Timestamp;
+
+use crate::core::ids::RepoName;
+use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
-use crate::http::{Board, Library};
-use crate::source::{App, HistoryEntry, Repo, SourceError};
+use crate::source::SourceError;
 
-/// Commits of a page's history: a few weeks of a busy app.
-const HISTORY_ENTRIES: usize = 50;
-/// The pause until an API server that did not answer is asked again.
-const RETRY: Duration = Duration::from_secs(2);
+/// How the last question to git ended.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    synced_at: Option<Timestamp>,
+    lost: Option<OneLine>,
+}
 
-/// Asks the API server for its version, as often as git is asked: apps may all be blocked by their files, and then no
-/// look says whether the cluster answers.
-pub(super) async fn ask_cluster(cluster: Cluster, board: Board, poll: Duration) {
-    board.health(|health, _| health.expect_every(poll));
-    loop {
-        let answer = cluster.ping().await.map_err(|error| OneLine::new(&error.to_string()));
-        let pause = if answer.is_ok() { poll } else { RETRY.min(poll) };
-        board.health(|health, now| health.asked_cluster(answer, now));
-        tokio::time::sleep(pause).await;
+impl Reach {
+    /// Git answered. Says whether it had not before.
+    pub(super) fn reached(&mut self, repo: &RepoName, at: Timestamp) -> bool {
+        let back = self.lost.take().is_some();
+        if back {
+            tracing::info!(%repo, "git answers again");
+        }
+        self.synced_at = Some(at);
+        back
+    }
+
+    /// Git did not answer. An outage is said once in the same words, and at length only in the log.
+    pub(super) fn lost(&mut self, repo: &RepoName, error: &SourceError) {
+        let words = OneLine::new(&error.to_string());
+        if self.lost.replace(words.clone()) == Some(words) {
+            tracing::debug!(%repo, "{error}");
+        } else {
+            tracing::warn!(%repo, "{error}; trying again, nothing is changed until then");
+        }
+    }
+
+    /// What an app's status says while git is out of reach: why, and the time of the last answer. What the cluster alone
+    /// tells goes on being shown.
+    pub(super) fn tell(&self, status: &mut AppStatus) {
+        if let Some(words) = &self.lost {
+            status.error = Some(words.clone());
+            status.synced_at = self.synced_at;
+        }
     }
 }
 
-/// Reads an app's history, when somebody looks at its page.
-pub(super) fn library(repo: &Arc<Repo>, app: &Arc<App>) -> Library {
-    let (repo, app) = (Arc::clone(repo), Arc::clone(app));
-    Arc::new(move |ids: &[CommitId]| read(&repo, &app, ids).map_err(|error| OneLine::new(&error.to_string())))
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.lost, self.synced_at) {
+            (None, _) => f.write_str("git answers"),
+            (Some(words), Some(at)) => write!(f, "git has not answered since {at}: {words}"),
+            (Some(words), None) => write!(f, "git has not answered yet: {words}"),
+        }
+    }
 }
 
-fn read(repo: &Repo, app: &App, ids: &[CommitId]) -> Result<Book, SourceError> {
-    let history = repo.history(app, HISTORY_ENTRIES)?.into_iter().map(line).collect();
-    let notes = ids.iter().filter_map(|id| Some((id.clone(), repo.note(id)?)));
-    let notes = notes.map(|(id, note)| {
-        let crate::source::CommitNote { subject, author, time, parents } = note;
-        (id, Note { subject, author, at: time, merge: parents > 1 })
-    });
-    Ok(Book { notes: notes.collect(), history })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn line(entry: HistoryEntry) -> HistoryLine {
-    let HistoryEntry { commit, subject, author, time, facts, live } = entry;
-    let facts = facts.into_iter().map(|fact| Fact { revision: fact.revision, verdict: fact.verdict }).collect();
-    HistoryLine { commit, subject, author, at: time, live, facts }
+    #[test]
+    fn an_outage_shows_its_words_and_the_last_answer() {
+        let mut reach = Reach::default();
+        let error = SourceError::NoBranch { location: "shop.git".into(), branch: "main".into(), others: String::new() };
+        reach.lost(&RepoName::new("shop"), &error);
+        assert_eq!(reach.to_string(), "git has not answered yet: `shop.git` has no branch `main`");
+        assert!(reach.reached(&RepoName::new("shop"), Timestamp::UNIX_EPOCH));
+        assert_eq!(reach.to_string(), "git answers");
+        reach.lost(&RepoName::new("shop"), &error);
+        assert!(reach.to_string().contains("since 1970-01-01T00:00:00Z: `shop.git`"), "{reach}");
+    }
 }

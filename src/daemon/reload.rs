@@ -87,7 +87,10 @@ impl Daemon {
         }
         tracing::info!(repo = %new.name, "is granted something else");
         watched.grants = Arc::new(new.grants.clone());
-        watched.announcer = self.announcer.elsewhere(new.location.clone(), Arc::clone(&watched.grants));
+        watched.announcer = self.announcer.elsewhere(new.location.clone(), &watched.grants);
+        if let Some(repo) = &watched.repo {
+            watched.announcer.reads(repo);
+        }
         Some(Event::GrantsChanged(new.name.clone()))
     }
 

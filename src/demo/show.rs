@@ -73,6 +73,7 @@ impl Show {
             Did::WentLive { colour, .. } => {
                 self.say("turquoise", &format!("applied the live overlay, {colour} serves"))
             }
+            Did::Mended { words } => self.say("turquoise", words.as_str()),
             Did::Would(_) | Did::Other(_) => {}
         }
     }

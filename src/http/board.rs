@@ -14,7 +14,7 @@ use super::Metrics;
 use super::health::Health;
 use crate::core::book::Book;
 use crate::core::ids::{AppName, CommitId};
-use crate::core::status::AppStatus;
+use crate::core::status::{AppStatus, MessagesStatus};
 use crate::core::text::OneLine;
 
 /// How long an answer waits for git, which a pass may be using: then the page comes without its history.
@@ -70,9 +70,24 @@ impl Board {
     }
 
     /// Shows an app's status.
-    pub fn set(&self, status: AppStatus) {
+    pub fn set(&self, mut status: AppStatus) {
         self.metrics.phase(&status);
-        self.shelf().apps.insert(status.name.clone(), status);
+        let mut shelf = self.shelf();
+        // Messages are sent beside the looks: what is known of them is newer.
+        if let Some(old) = shelf.apps.get(&status.name) {
+            status.messages = old.messages.clone();
+        }
+        shelf.apps.insert(status.name.clone(), status);
+        drop(shelf);
+        self.changed();
+    }
+
+    /// Shows how an app's messages are doing.
+    pub fn set_messages(&self, name: &AppName, messages: MessagesStatus) {
+        self.metrics.messages_pending(name.as_str(), messages.pending);
+        if let Some(status) = self.shelf().apps.get_mut(name) {
+            status.messages = messages;
+        }
         self.changed();
     }
 

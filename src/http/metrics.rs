@@ -40,6 +40,11 @@ struct VerdictLabels {
     verdict: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HookLabels {
+    outcome: &'static str,
+}
+
 /// The daemon's counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -49,6 +54,9 @@ pub struct Metrics {
     switches: Family<AppLabel, Counter>,
     phase: Family<PhaseLabels, Gauge>,
     synced: Family<AppLabel, Gauge>,
+    hooks: Family<HookLabels, Counter>,
+    messages: Family<OutcomeLabels, Counter>,
+    messages_pending: Family<AppLabel, Gauge>,
     repos: Family<RepoLabel, Gauge>,
     asked: Family<RepoLabel, Counter>,
     configuration: Gauge,
@@ -69,6 +77,9 @@ const PHASES: [Phase; 7] = [
 /// How a look may end.
 const OUTCOMES: [&str; 3] = ["done", "again", "failed"];
 
+/// What may become of a message.
+const MESSAGE_OUTCOMES: [&str; 4] = ["delivered", "tried_again", "given_up", "dropped"];
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut shelf = Shelf { registry: Registry::with_prefix("turquoise"), names: Vec::new() };
@@ -81,6 +92,9 @@ impl Default for Metrics {
         let asked = shelf.register("repo_asked", "Times that the repository was asked for HEAD");
         let configuration: Gauge =
             shelf.register("configuration_good", "1 where the configuration file is in force as it is");
+        let hooks = shelf.register("hooks", "Push hooks, by outcome: accepted, refused, failed");
+        let messages = shelf.register("messages", "Messages, by outcome: delivered, tried_again, given_up, dropped");
+        let messages_pending = shelf.register("messages_pending", "Messages that a receiver did not get yet");
         configuration.set(1);
         let Shelf { registry, names } = shelf;
         Self {
@@ -90,6 +104,9 @@ impl Default for Metrics {
             switches,
             phase,
             synced,
+            hooks,
+            messages,
+            messages_pending,
             repos,
             asked,
             configuration,
@@ -129,6 +146,22 @@ impl Metrics {
         self.switches.get_or_create(&AppLabel { app: app.to_owned() }).inc();
     }
 
+    /// Counts messages.
+    pub fn message(&self, app: &str, outcome: &'static str, count: usize) {
+        self.messages.get_or_create(&OutcomeLabels { app: app.to_owned(), outcome }).inc_by(count as u64);
+    }
+
+    /// Shows how many messages are on their way.
+    pub fn messages_pending(&self, app: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.messages_pending.get_or_create(&AppLabel { app: app.to_owned() }).set(count);
+    }
+
+    /// Counts a push hook.
+    pub fn hook(&self, outcome: &'static str) {
+        self.hooks.get_or_create(&HookLabels { outcome }).inc();
+    }
+
     /// Shows an app's phase and the time of its last look.
     pub fn phase(&self, status: &AppStatus) {
         for phase in PHASES {
@@ -147,6 +180,10 @@ impl Metrics {
         self.synced.remove(&label);
         for outcome in OUTCOMES {
             self.looks.remove(&OutcomeLabels { app: app.to_owned(), outcome });
+        }
+        self.messages_pending.remove(&label);
+        for outcome in MESSAGE_OUTCOMES {
+            self.messages.remove(&OutcomeLabels { app: app.to_owned(), outcome });
         }
         for verdict in Verdict::ALL {
             self.verdicts.remove(&VerdictLabels { app: app.to_owned(), verdict: verdict.as_str() });
@@ -211,9 +248,13 @@ mod tests {
         for verdict in Verdict::ALL {
             metrics.verdict("gone", verdict.as_str());
         }
+        for outcome in MESSAGE_OUTCOMES {
+            metrics.message("gone", outcome, 1);
+        }
+        metrics.messages_pending("gone", 1);
         metrics.switched("gone");
         metrics.switched("stays");
-        assert_eq!(metrics.text().matches("\"gone\"").count(), 7 + 1 + 3 + 5 + 1);
+        assert_eq!(metrics.text().matches("\"gone\"").count(), 7 + 1 + 3 + 5 + 4 + 1 + 1);
         metrics.forget("gone");
         assert!(!metrics.text().contains("gone") && metrics.text().contains("stays"), "{}", metrics.text());
     }

@@ -4,7 +4,9 @@
 mod api;
 mod assets;
 mod board;
+mod guard;
 mod health;
+mod hook;
 mod links;
 mod metrics;
 mod page;
@@ -17,14 +19,15 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
+
+use crate::core::outside::{HookAccess, Outside};
 
 pub use board::{Board, Library};
+pub use guard::ServeError;
 pub use health::{HEARTBEAT, Health};
 pub use metrics::Metrics;
 
-/// A push hook's body: what the large forges send at most for one push, and more than is ever read.
-const HOOK_BYTES_MAX: usize = 1024 * 1024;
+use hook::{HOOK_BYTES_MAX, Hook};
 
 /// What a page of ours may do: its own style, script and image, and ask us again. Nothing from elsewhere, no forms, in
 /// no frame.
@@ -34,23 +37,21 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src '
 /// Serves the board until the task is dropped.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The address cannot be listened on, or not without a secret for the push hook.
 pub async fn serve(
     address: SocketAddr,
     board: Board,
-) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    let router = router(board);
-    Ok((bound, async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!("the HTTP server ended: {error}");
-        }
-    }))
+    outside: &Outside,
+) -> Result<(SocketAddr, impl Future<Output = ()> + Send + use<>), ServeError> {
+    let names = outside.names()?;
+    let listener = outside.listen(address).await?;
+    let bound = listener.local_addr().map_err(|error| ServeError::Listen { address, error })?;
+    let router = router(board, &outside.hook).layer(axum::middleware::from_fn_with_state(names, guard::addressed));
+    Ok((bound, guard::serve(listener, router)))
 }
 
-fn router(board: Board) -> Router {
-    Router::new()
+fn router(board: Board, hook: &HookAccess) -> Router {
+    let router = Router::new()
         .route("/", get(page::overview))
         .route("/apps/{name}", get(page::app))
         .route("/assets/page.css", get(assets::style))
@@ -63,10 +64,17 @@ fn router(board: Board) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .route("/hooks/push", post(hook))
-        .layer(DefaultBodyLimit::max(HOOK_BYTES_MAX))
-        .layer(axum::middleware::map_response(harden))
-        .with_state(board)
+        .with_state(board.clone());
+    let harden = axum::middleware::map_response(harden);
+    let secret = match hook {
+        HookAccess::Off => return router.layer(harden),
+        HookAccess::Open => None,
+        HookAccess::Signed(source) => Some(source.clone()),
+    };
+    let metrics = board.metrics;
+    let hook = Hook::new(secret, board.hook, move |outcome| metrics.hook(outcome));
+    let body = DefaultBodyLimit::max(HOOK_BYTES_MAX);
+    router.merge(Router::new().route("/hooks/push", post(hook::push)).layer(body).with_state(hook)).layer(harden)
 }
 
 /// What every answer carries: browsers guess no types, send no addresses on, frame nothing, and ask again each time.
@@ -106,8 +114,5 @@ async fn metrics_text(State(board): State<Board>) -> Response {
     ([(header::CONTENT_TYPE, kind)], board.metrics.text()).into_response()
 }
 
-/// Says "look again". The body is not parsed: what changed is read from git itself.
-async fn hook(State(board): State<Board>, _body: axum::body::Bytes) -> StatusCode {
-    (board.hook)();
-    StatusCode::ACCEPTED
-}
+#[cfg(test)]
+mod tests;

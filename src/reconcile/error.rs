@@ -1,7 +1,7 @@
 //! Why a pass ended early, and what follows from it.
 
 use crate::cluster::ClusterError;
-use crate::core::report::Blocked;
+use crate::core::report::{Alert, Blocked};
 use crate::core::text::OneLine;
 use crate::source::SourceError;
 
@@ -29,12 +29,27 @@ impl PassError {
         matches!(self, Self::Cluster(ClusterError::Conflict(_)))
     }
 
+    /// Whether the API server gave no usable answer.
+    #[must_use]
+    pub fn is_cluster_out_of_reach(&self) -> bool {
+        matches!(self, Self::Cluster(ClusterError::Unreachable { .. }))
+    }
+
     /// What only a person can mend: a refusal of the API server, a selector that cannot be edited.
     #[must_use]
     pub fn refusal(&self) -> Option<Blocked> {
         match self {
             Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
             Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
+        }
+    }
+
+    /// What a person should know of it beside that the look failed.
+    #[must_use]
+    pub fn alert(&self) -> Option<Alert> {
+        match self {
+            Self::Source(SourceError::Declined { words, .. }) => Some(Alert::PushDeclined { words: words.clone() }),
             Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
         }
     }

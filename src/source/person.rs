@@ -3,13 +3,13 @@
 use git2::build::CheckoutBuilder;
 use git2::{Repository, Status, StatusOptions};
 
-use super::commit::{head, move_reference, selector_edits, write_tree};
+use super::commit::{selector_edits, write_tree};
 use super::error::{SourceError, git};
 use super::ground::{self, id_of};
 use super::kustomize::Edited;
-use super::location;
+use super::origin::Published;
 use super::verdicts::lock_path;
-use super::{App, Committed, Repo, Seen};
+use super::{App, Committed, Repo, Seen, held};
 use crate::core::colour::Colour;
 use crate::core::desired::{Declared, Desired};
 use crate::core::ids::CommitId;
@@ -150,22 +150,23 @@ impl Repo {
     /// # Errors
     /// The files have changes that are not committed, git knows no name, the branch is checked out elsewhere.
     pub fn make(&self, errand: &Errand) -> Result<Committed, SourceError> {
+        let _one_at_a_time = held(&self.moving);
         self.handles.with(|git| self.make_with(git, errand))
     }
 
     fn make_with(&self, repo: &Repository, errand: &Errand) -> Result<Committed, SourceError> {
         let parent = ground::commit(repo, &errand.parent)?;
-        if head(repo, &self.reference)? != Some(parent.id()) {
+        if self.origin.head(repo)? != Some(parent.id()) {
             return Ok(Committed::Stale);
         }
         let points_here = |head: git2::Reference<'_>| {
-            head.symbolic_target().ok().flatten().is_some_and(|target| target == self.reference)
+            head.symbolic_target().ok().flatten().is_some_and(|target| target == self.reference())
         };
         let here = !repo.is_bare() && repo.find_reference("HEAD").is_ok_and(points_here);
         if here {
             refuse_dirty(repo, errand)?;
         } else {
-            location::refuse_checked_out(repo, &self.branch, &self.reference)?;
+            self.origin.may_publish(repo)?;
         }
         let edits: Vec<Edited> =
             errand.edits.iter().map(|edit| Edited { path: edit.path.clone(), after: edit.after.clone() }).collect();
@@ -177,8 +178,10 @@ impl Repo {
         let message = format!("{}\n\n{}\n", OneLine::new(&errand.subject), OneLine::new(&errand.body));
         let made = repo.commit(None, &person, &person, &message, &tree, &[&parent]);
         let made = made.map_err(git("the commit cannot be written"))?;
-        let moved = move_reference(repo, &self.branch, &self.reference, (parent.id(), made), &message)?;
-        if here && moved == Committed::Made(id_of(made)) {
+        if self.origin.publish(repo, parent.id(), made, &errand.subject)? == Published::Stale {
+            return Ok(Committed::Stale);
+        }
+        if here {
             let mut checkout = CheckoutBuilder::new();
             checkout.force().disable_pathspec_match(true);
             for edit in &errand.edits {
@@ -187,19 +190,23 @@ impl Repo {
             let tree = tree.as_object();
             repo.checkout_tree(tree, Some(&mut checkout)).map_err(git("the work tree's files cannot be written"))?;
         }
-        Ok(moved)
+        Ok(Committed::Made(id_of(made)))
     }
 
     /// How many commits the branch lacks of the one that it follows, as it was fetched last.
     #[must_use]
     pub fn behind(&self) -> Option<usize> {
         let count = |git: &Repository| {
-            let upstream = git.branch_upstream_name(&self.reference).ok()?;
+            let upstream = git.branch_upstream_name(&self.reference()).ok()?;
             let upstream = git.refname_to_id(upstream.as_str().ok()?).ok()?;
-            let ours = git.refname_to_id(&self.reference).ok()?;
+            let ours = git.refname_to_id(&self.reference()).ok()?;
             git.graph_ahead_behind(ours, upstream).ok().map(|(_, behind)| behind)
         };
         self.handles.with(|git| Ok(count(git))).ok().flatten()
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.branch)
     }
 
     /// Whether it has no work tree.

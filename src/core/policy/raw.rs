@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
-use super::{Overlays, Policy, PolicyProblem, Promotion, Retire, Webhook};
+use super::notifications::{self, RECEIVERS_MAX, RawReceiver, Receiver};
+use super::{Overlays, Policy, PolicyProblem, Promotion, Retire};
 use crate::core::ids::AppName;
 use crate::core::text::OneLine;
 
@@ -55,7 +56,7 @@ struct RawSpec {
     watch: Option<Spanned<String>>,
     retire: Option<Spanned<RawRetire>>,
     #[serde(default)]
-    notifications: Vec<RawNotification>,
+    notifications: Vec<Spanned<RawReceiver>>,
     #[serde(default)]
     adopt: bool,
 }
@@ -83,18 +84,6 @@ struct RawRetireMap {
     #[serde(default)]
     delete: bool,
     after: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNotification {
-    webhook: RawWebhook,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWebhook {
-    url: Spanned<String>,
 }
 
 /// Reads and validates a `turquoise.yaml`.
@@ -192,7 +181,7 @@ impl Validator {
             promotion: spec.promotion,
             retire: self.retire(spec.retire, watch),
             watch,
-            notifications: spec.notifications.into_iter().map(|entry| self.webhook(entry.webhook)).collect(),
+            notifications: self.receivers(spec.notifications),
             adopt: spec.adopt,
         }
     }
@@ -256,11 +245,12 @@ impl Validator {
         }
     }
 
-    fn webhook(&mut self, raw: RawWebhook) -> Webhook {
-        if !raw.url.value.starts_with("http://") && !raw.url.value.starts_with("https://") {
-            self.problem(&raw.url, "a webhook's `url` must begin with `http://` or `https://`");
+    fn receivers(&mut self, raw: Vec<Spanned<RawReceiver>>) -> Vec<Receiver> {
+        if let Some(extra) = raw.get(RECEIVERS_MAX) {
+            self.problem(extra, format!("more than {RECEIVERS_MAX} notifications"));
         }
-        Webhook { url: raw.url.value }
+        let entries = raw.into_iter().take(RECEIVERS_MAX);
+        entries.filter_map(|entry| notifications::receiver(entry, |at, words| self.problem(at, words))).collect()
     }
 }
 
@@ -322,13 +312,15 @@ mod tests {
         let text = format!(
             "{HEAD}metadata: {{name: shop}}\nspec:\n  namespace: prod\n  overlays: {{blue: a, green: b/c, live: d}}\n  selectorKey: slot\n  previewServices: [test]\n  \
              readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
-             notifications:\n  - webhook: {{url: 'http://h/x'}}\n  checks:\n  - name: smoke\n    http: {{service: s-preview, port: 8080, path: /x, method: POST, status: 204, timeout: 1s, times: 2, interval: 5ms}}\n"
+             notifications:\n  - webhook: {{url: 'http://h/x', secret: key}}\n  - slack: {{urlFrom: chat}}\n  checks:\n  - name: smoke\n    http: {{service: s-preview, port: 8080, path: /x, method: POST, status: 204, timeout: 1s, times: 2, interval: 5ms}}\n"
         );
         let policy = parse(&text).expect("a valid file");
         assert_eq!(policy.readiness_deadline, Duration::from_secs(90));
         assert_eq!(policy.retire, Retire::ScaleTo { replicas: 1, after: Duration::from_secs(300) });
         assert_eq!(policy.checks[0].name, "smoke");
         assert_eq!(policy.overlays.green, "b/c");
+        let secrets: Vec<&str> = policy.notifications.iter().flat_map(Receiver::secrets).collect();
+        assert_eq!(secrets, ["key", "chat"]);
     }
 
     #[test]
@@ -339,6 +331,10 @@ mod tests {
             ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
             ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),
             ("spec:\n  retire: later\n", vec![(4, "retire: later")]),
+            (
+                "spec:\n  notifications:\n  - webhook: {url: ftp://h}\n  - slack: {}\n  - slack: {urlFrom: chat, secret: x}\n",
+                vec![(5, "must begin with"), (6, "urlFrom"), (7, "no signature")],
+            ),
             ("spec: [\n", vec![(3, "mapping")]),
         ] {
             let mut problems = parse(&format!("{HEAD}{body}")).expect_err(body);

@@ -22,6 +22,7 @@ fn first_column(text: &str, heading: &str) -> Vec<String> {
 
 /// The fenced blocks of a language.
 fn fenced(text: &str, language: &str) -> Vec<String> {
-    let blocks = text.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let blocks = text.split(&fence).skip(1);
     blocks.filter_map(|block| Some(block.split_once("\n```")?.0.to_owned())).collect()
 }

@@ -99,6 +99,7 @@ fn alerts() -> Vec<Alert> {
     let all = vec![
         Alert::NothingToGoBackTo { failure: words.clone() },
         Alert::PinUnreachable { revision: CommitId::new("") },
+        Alert::PushDeclined { words: words.clone() },
         Alert::Astray { services: Vec::new() },
         Alert::VerifiedNotReady { colour: Colour::Green, failure: words },
         Alert::Drift { objects: Vec::new() },
@@ -109,12 +110,13 @@ fn alerts() -> Vec<Alert> {
     let index = |one: &Alert| match one {
         Alert::NothingToGoBackTo { .. } => 0,
         Alert::PinUnreachable { .. } => 1,
-        Alert::Astray { .. } => 2,
-        Alert::VerifiedNotReady { .. } => 3,
-        Alert::Drift { .. } => 4,
-        Alert::Missing { .. } => 5,
-        Alert::NameTaken { .. } => 6,
-        Alert::Configuration { .. } => 7,
+        Alert::PushDeclined { .. } => 2,
+        Alert::Astray { .. } => 3,
+        Alert::VerifiedNotReady { .. } => 4,
+        Alert::Drift { .. } => 5,
+        Alert::Missing { .. } => 6,
+        Alert::NameTaken { .. } => 7,
+        Alert::Configuration { .. } => 8,
     };
     assert!(all.iter().enumerate().all(|(at, one)| index(one) == at));
     all

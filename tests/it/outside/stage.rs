@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::traffic::Traffic;
+use super::transport::Server;
+
+mod outside;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
 pub(super) const STEP_MAX: Duration = Duration::from_secs(60);
@@ -20,11 +23,14 @@ const SERVICE_PORT: u16 = 8080;
 
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) server: Server,
     listen: Option<SocketAddr>,
     sandbox: Child,
-    daemon: Option<Child>,
+    pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
+    /// What turquoise's environment holds beside what every scenario's does.
+    settings: Vec<(String, String)>,
 }
 
 impl Stage {
@@ -35,7 +41,11 @@ impl Stage {
 
     /// The same, with changes to the clone before its first commit.
     pub(super) fn open_with(prepare: impl FnOnce(&Path)) -> Self {
-        let mut stage = Self::bare(prepare);
+        Self::bare(prepare).opened()
+    }
+
+    pub(super) fn opened(self) -> Self {
+        let mut stage = self;
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
         stage.with_traffic();
@@ -66,7 +76,15 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let stage = Self { folder, listen: None, sandbox, daemon: None, traffic: None };
+        let stage = Self {
+            folder,
+            server: Server::Folder,
+            listen: None,
+            sandbox,
+            daemon: None,
+            traffic: None,
+            settings: Vec::new(),
+        };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo"), &stage.clone_path());
@@ -108,10 +126,12 @@ impl Stage {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
-            .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(["run", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(self.server.arguments())
             .args(flags)
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             // Proxies from the environment are never used: this one answers nobody.
             .env("HTTP_PROXY", "http://127.0.0.1:9")
             .env("http_proxy", "http://127.0.0.1:9")
