@@ -1,7 +1,5 @@
 //! Whether git can be reached, and since when not: what the status and `/readyz` say of an outage.
 
-use std::fmt;
-
 use jiff::Timestamp;
 
 use crate::core::ids::RepoName;
@@ -47,29 +45,32 @@ impl Reach {
     }
 }
 
-impl fmt::Display for Reach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.lost, self.synced_at) {
-            (None, _) => f.write_str("git answers"),
-            (Some(words), Some(at)) => write!(f, "git has not answered since {at}: {words}"),
-            (Some(words), None) => write!(f, "git has not answered yet: {words}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_outage_shows_its_words_and_the_last_answer() {
-        let mut reach = Reach::default();
+        let name = RepoName::new("shop");
         let error = SourceError::NoBranch { location: "shop.git".into(), branch: "main".into(), others: String::new() };
-        reach.lost(&RepoName::new("shop"), &error);
-        assert_eq!(reach.to_string(), "git has not answered yet: `shop.git` has no branch `main`");
-        assert!(reach.reached(&RepoName::new("shop"), Timestamp::UNIX_EPOCH));
-        assert_eq!(reach.to_string(), "git answers");
-        reach.lost(&RepoName::new("shop"), &error);
-        assert!(reach.to_string().contains("since 1970-01-01T00:00:00Z: `shop.git`"), "{reach}");
+        let told = |reach: &Reach| {
+            let mut status = AppStatus::unknown(
+                crate::core::ids::AppName::new("shop"),
+                "shop".into(),
+                "shop.git".into(),
+                "main".into(),
+            );
+            reach.tell(&mut status);
+            (status.error.map(|words| words.to_string()), status.synced_at)
+        };
+        let words = || Some("`shop.git` has no branch `main`".to_owned());
+        let mut reach = Reach::default();
+        reach.lost(&name, &error);
+        assert_eq!(told(&reach), (words(), None));
+        assert!(reach.reached(&name, Timestamp::UNIX_EPOCH));
+        assert_eq!(told(&reach), (None, None), "a look says when it was");
+        reach.lost(&name, &error);
+        assert_eq!(told(&reach), (words(), Some(Timestamp::UNIX_EPOCH)));
+        assert!(reach.reached(&name, Timestamp::UNIX_EPOCH) && !reach.reached(&name, Timestamp::UNIX_EPOCH));
     }
 }

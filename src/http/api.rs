@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::Board;
 use crate::core::ids::AppName;
-use crate::core::status::AppStatus;
 
 /// The description of this interface; a test holds the answers against it.
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
@@ -27,17 +26,11 @@ pub(super) async fn apps(State(board): State<Board>, headers: HeaderMap) -> Resp
 }
 
 pub(super) async fn app(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    match find(&board, &name) {
-        Ok(status) => Json(status).into_response(),
-        Err(missing) => missing,
-    }
+    board.get(&AppName::new(&name)).map_or_else(missing, |status| Json(status).into_response())
 }
 
 pub(super) async fn history(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    let status = match find(&board, &name) {
-        Ok(status) => status,
-        Err(missing) => return missing,
-    };
+    let Some(status) = board.get(&AppName::new(&name)) else { return missing() };
     match board.book(&status).await {
         Some(book) => Json(json!({"name": status.name, "entries": book.history})).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": "git did not answer in time"}))).into_response(),
@@ -48,9 +41,8 @@ pub(super) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/yaml")], OPENAPI).into_response()
 }
 
-fn find(board: &Board, name: &str) -> Result<AppStatus, Response> {
-    let missing = || (StatusCode::NOT_FOUND, Json(json!({"error": "no app of this name"}))).into_response();
-    board.get(&AppName::new(name)).ok_or_else(missing)
+fn missing() -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": "no app of this name"}))).into_response()
 }
 
 /// Whether the asker has what the tag stands for.

@@ -160,9 +160,10 @@ fn verdict(tree: &Path, app: &Path) -> bool {
         }
         Err(blocked) => {
             println!("`turquoise check` says what remains to be done:");
-            match &blocked {
-                Blocked::Invalid { problems } => problems.iter().for_each(|problem| println!("  {problem}")),
-                other => println!("  {other}; {}", other.cure()),
+            if let Blocked::Invalid { problems } = &blocked {
+                problems.iter().for_each(|problem| println!("  {problem}"));
+            } else {
+                println!("  {blocked}; {}", blocked.cure());
             }
             false
         }

@@ -114,6 +114,17 @@ fn the_schema_accepts_every_documented_policy() {
         examples.extend(fenced(&document(page), "yaml").into_iter().filter(|text| text.contains("kind: BlueGreen")));
     }
     assert!(examples.len() >= 4, "{} examples", examples.len());
+    let parts = [
+        ("docs/turquoise.yaml.md", "checks:"),
+        ("docs/notifications.md", "spec:"),
+        ("docs/recipes/approval.md", "# turquoise.yaml"),
+    ];
+    for (page, start) in parts {
+        let part = fenced(&document(page), "yaml").into_iter().find(|text| text.starts_with(start));
+        let part = part.unwrap_or_else(|| panic!("{page} has no example that begins with `{start}`"));
+        let spec = if start == "checks:" { format!("spec:\n  {}", part.replace('\n', "\n  ")) } else { part };
+        examples.push(format!("{HEAD}{spec}\n"));
+    }
     for text in examples {
         assert!(policy::parse(&text).is_ok(), "the parser refuses\n{text}");
         assert_eq!(policy_problems(&text), [""; 0], "{text}");
@@ -138,6 +149,12 @@ fn the_schema_and_the_parser_refuse_the_same() {
         "spec: {checks: [{http: {service: a, port: 70000}}]}",
         "spec: {checks: [{http: {service: a, host: b}}]}",
         "spec: {notifications: [{webhook: {url: 'ftp://x'}}]}",
+        "spec: {notifications: [{slack: {}}]}",
+        "spec: {notifications: [{slack: {urlFrom: a, secret: b}}]}",
+        "spec: {notifications: [{webhook: {url: 'https://x', urlFrom: a}}]}",
+        "spec: {notifications: [{webhook: {urlFrom: a}, slack: {urlFrom: a}}]}",
+        "spec: {checks: [{http: {path: /}}]}",
+        "spec: {checks: [{webhook: {url: 'https://x', secret: 'a b'}}]}",
         "spec: {adopt: maybe}",
         "spec: {namespace: Not_One}",
         "more: 1",
