@@ -321,6 +321,13 @@ impl Reconciler {
             }
             return Ok(());
         }
+        // Traffic is switched only by a HEAD that git was asked for just now.
+        if matches!(action, Action::Switch(_)) {
+            let head = view.desired.head.clone();
+            if !self.git(move |repo, app| repo.confirm(app, &head)).await? {
+                return Err(head_moved());
+            }
+        }
         did(self.write(action, view).await?);
         Ok(())
     }

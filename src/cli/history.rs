@@ -20,6 +20,8 @@ pub(super) struct HistoryArgs {
     /// The watched branch
     #[arg(long, env = "TURQUOISE_BRANCH", default_value = "main")]
     branch: String,
+    #[command(flatten)]
+    git: super::git::GitArgs,
 }
 
 pub(super) fn run(args: &HistoryArgs) -> ExitCode {
@@ -34,7 +36,7 @@ pub(super) fn run(args: &HistoryArgs) -> ExitCode {
 }
 
 fn print(args: &HistoryArgs) -> Result<bool, SourceError> {
-    let repo = Repo::open_to_read(&args.repo, &args.branch)?;
+    let repo = Repo::open_to_read(&args.repo, &args.branch, &args.git.clone().into())?;
     let head = repo.head()?;
     let apps = repo.apps(&head)?;
     let Some(app) = apps.iter().find(|app| app.name.as_str() == args.app) else { return Ok(false) };

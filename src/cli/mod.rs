@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the outside world failed.
 
 mod check;
+mod git;
 mod history;
 mod outside;
 mod render;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, RepoSettings, Settings};
 use crate::core::grants::{Grants, SecretSource};
 use crate::core::text::OneLine;
+use crate::source::GitAccess;
 use crate::{daemon, demo};
 
 /// Blue and green, kept in git: deploy the idle colour, verify it, commit the flip, switch traffic.
@@ -39,7 +41,7 @@ enum Command {
     /// Ask a running turquoise how its apps are
     Status(status::StatusArgs),
     /// Print an app's releases from git
-    History(history::HistoryArgs),
+    History(Box<history::HistoryArgs>),
     /// Show a release, a rollback and a rejection in an embedded cluster
     Demo(demo::DemoArgs),
     /// Run the embedded cluster alone, for kubectl and `turquoise run`
@@ -48,7 +50,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// The watched repository: a path to a bare repository
+    /// The watched repository: https://, ssh://, USER@HOST:PATH, or a path to a bare repository
     #[arg(long, env = "TURQUOISE_REPO", value_name = "URL_OR_PATH", required_unless_present = "config")]
     repo: Option<String>,
     /// A file that names many repositories and what is granted to each, in place of the flags for one
@@ -98,6 +100,8 @@ struct RunArgs {
     cluster: Option<String>,
     #[command(flatten)]
     outside: outside::OutsideArgs,
+    #[command(flatten)]
+    git: git::GitArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -115,6 +119,10 @@ const OUTSIDE: u8 = 3;
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
+    // The child that speaks to git servers is started for every look: it needs none of what follows.
+    if std::env::args_os().nth(1).is_some_and(|command| command == crate::source::CHILD_COMMAND) {
+        return crate::source::child_main();
+    }
     let cli = Cli::parse();
     match cli.command {
         Command::Run(args) => run(*args),
@@ -151,7 +159,11 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         hosts: args.hosts.into_iter().collect(),
         secrets: args.secrets.into_iter().collect(),
     };
-    let repos = args.repo.map(|repo| RepoSettings::new(&repo, &args.branch, args.poll, grants));
+    let git: GitAccess = args.git.into();
+    let repos = args.repo.map(|repo| RepoSettings {
+        credentials: git.clone(),
+        ..RepoSettings::new(&repo, &args.branch, args.poll, grants)
+    });
     let settings = Settings {
         repos: repos.into_iter().collect(),
         kubeconfig: args.kubeconfig,
@@ -160,6 +172,7 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         dry_run: args.dry_run,
         cluster: args.cluster,
         concurrency: config::CONCURRENCY_DEFAULT,
+        git,
         file: args.config.clone(),
         outside: args.outside.server(),
         commit_url: args.outside.commit_url,

@@ -11,6 +11,7 @@ use crate::core::text::OneLine;
 
 mod raw;
 
+pub use crate::source::GitAccess as Credentials;
 pub use raw::{File, Problem, parse};
 
 /// Passes that are under way at once. A pass mostly waits for git's disk and the API server's answers; sixteen keep both
@@ -39,6 +40,8 @@ pub struct Settings {
     pub cluster: Option<String>,
     /// Passes that are under way at once.
     pub concurrency: usize,
+    /// What the flags say of git servers: for each repository of a file the cache and the timeout, for one all of it.
+    pub git: Credentials,
     /// The configuration file that these come from: it is read again when it changes.
     pub file: Option<PathBuf>,
     /// How the HTTP server is reached.
@@ -64,25 +67,6 @@ pub struct RepoSettings {
     pub namespace: Option<String>,
     /// What its turquoise.yaml files may ask for.
     pub grants: Grants,
-}
-
-/// How a repository's server is reached: files, so that no secret stands in the configuration, and each can be rotated.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Credentials {
-    /// The user, for https and ssh.
-    pub username: Option<String>,
-    /// A token, for https.
-    pub token_file: Option<PathBuf>,
-    /// A password, for https.
-    pub password_file: Option<PathBuf>,
-    /// A private key, for ssh.
-    pub ssh_key_file: Option<PathBuf>,
-    /// Its passphrase.
-    pub ssh_passphrase_file: Option<PathBuf>,
-    /// The ssh hosts' keys that are trusted.
-    pub known_hosts_file: Option<PathBuf>,
-    /// Certificates that are trusted for https in place of the system's.
-    pub ca_file: Option<PathBuf>,
 }
 
 impl RepoSettings {
@@ -120,6 +104,7 @@ impl Settings {
             dry_run: false,
             cluster: None,
             concurrency: CONCURRENCY_DEFAULT,
+            git: Credentials::default(),
             file: None,
             outside: Outside::default(),
             commit_url: None,
@@ -129,8 +114,12 @@ impl Settings {
     /// These settings with what a file says in place of theirs: what it does not name stays.
     #[must_use]
     pub fn with(&self, file: File) -> Self {
+        let reached = |repo: RepoSettings| {
+            let (cache, timeout) = (self.git.cache.clone(), self.git.timeout);
+            RepoSettings { credentials: Credentials { cache, timeout, ..repo.credentials }, ..repo }
+        };
         Self {
-            repos: file.repos,
+            repos: file.repos.into_iter().map(reached).collect(),
             cluster: file.cluster.or_else(|| self.cluster.clone()),
             listen: file.listen.or(self.listen),
             concurrency: file.concurrency.unwrap_or(CONCURRENCY_DEFAULT),

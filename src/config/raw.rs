@@ -218,6 +218,7 @@ impl Validator<'_> {
             known_hosts_file: file(raw.known_hosts_file),
             ca_file: file(raw.ca_file),
             username: self.line(raw.username, "`username`"),
+            ..Credentials::default()
         }
     }
 

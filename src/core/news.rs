@@ -193,6 +193,7 @@ impl Condition {
             | Alert::PinUnreachable { .. }
             | Alert::VerifiedNotReady { .. }
             | Alert::NameTaken { .. }
+            | Alert::PushDeclined { .. }
             | Alert::Configuration { .. } => {
                 let fix = matches!(alert, Alert::NothingToGoBackTo { .. } | Alert::VerifiedNotReady { .. });
                 let cure = fix.then(|| OneLine::new("push a fix: it is released into the other colour"));

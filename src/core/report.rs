@@ -310,6 +310,11 @@ pub enum Alert {
         /// The pin's revision.
         revision: CommitId,
     },
+    /// The git server took a commit of turquoise's and said no: nothing is flipped until it says yes.
+    PushDeclined {
+        /// What it, or its hook, said.
+        words: OneLine,
+    },
     /// Somebody changed live Services in the cluster; they are put back as git has them.
     Astray {
         /// Which.
@@ -351,6 +356,7 @@ impl fmt::Display for Alert {
                 write!(f, "the watch failed and there is nothing to go back to: {failure}")
             }
             Self::PinUnreachable { revision } => write!(f, "the pinned commit {} cannot be reached", revision.short()),
+            Self::PushDeclined { words } => write!(f, "the git server declines turquoise's commits: {words}"),
             Self::Astray { services } => {
                 write!(f, "changed by hand in the cluster and put back: {}", services.join(", "))
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::desk::{self, Content, LETTERS_MAX, Letter, Office};
-use super::reach::{Change, Reach};
+use super::outage::{Change, Outage};
 use crate::core::event::{Event, EventKind};
 use crate::core::grants::Grants;
 use crate::core::ids::{AppName, CommitId};
@@ -30,8 +30,8 @@ pub(super) struct Announcer {
 #[derive(Default)]
 struct Desks {
     open: BTreeMap<AppName, OpenDesk>,
-    git: Reach,
-    cluster: Reach,
+    git: Outage,
+    cluster: Outage,
     /// HEAD as it was last seen: messages about an outage derive their ids from it.
     head: Option<CommitId>,
 }
@@ -177,7 +177,7 @@ impl Announcer {
         &self,
         answer: Result<(), &OneLine>,
         [out, back]: [EventKind; 2],
-        side: impl Fn(&mut Desks) -> &mut Reach,
+        side: impl Fn(&mut Desks) -> &mut Outage,
     ) {
         let now = desk::now();
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);

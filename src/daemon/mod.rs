@@ -5,6 +5,7 @@ mod behind;
 pub mod clock;
 mod desk;
 mod inbox;
+mod outage;
 mod passes;
 mod reach;
 mod reload;
@@ -37,6 +38,7 @@ use announce::Announcer;
 use behind::Left;
 use desk::Office;
 use inbox::{Inbox, Trigger};
+use reach::Reach;
 use repos::{Discovery, Home, Watched};
 use schedule::{Command, Ended, Event, Limits, Schedule};
 use touches::Touches;
@@ -249,7 +251,7 @@ impl Daemon {
             head: None,
             apps: Arc::default(),
             recheck: false,
-            failure: None,
+            reach: Reach::default(),
         };
         self.repos.insert(name.clone(), watched);
         Event::RepoAdded(name)
@@ -336,6 +338,9 @@ impl Daemon {
 
     fn show(&self, mut status: AppStatus) {
         let taken = self.taken.get(&status.name);
+        if let Some(watched) = self.apps.get(&status.name).and_then(|home| self.repos.get(&home.repo)) {
+            watched.reach.tell(&mut status);
+        }
         reload::set_alerts(&mut status, &self.configuration, taken);
         if let Some(updates) = &self.updates {
             let _gone = updates.send(Update::Status(Box::new(status.clone())));

@@ -11,7 +11,7 @@ use super::repos::{self, Discovery, Home};
 use super::schedule::{Ended, Event};
 use super::{About, Daemon, Update, Work, clock, triggers};
 use crate::core::ids::{AppName, RepoName};
-use crate::core::report::Phase;
+use crate::core::report::{Alert, Phase};
 use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
@@ -78,7 +78,8 @@ impl Daemon {
         let new = watched.repo.is_none() || watched.head.is_none();
         let moved = watched.head.as_ref() != Some(&discovery.head);
         watched.repo = Some(Arc::clone(&discovery.repo));
-        watched.failure = None;
+        // An outage stands in every status: a look at each takes it out.
+        let back = watched.reach.reached(name, clock::now());
         watched.announcer.reads(&discovery.repo);
         watched.announcer.git(Ok(()));
         watched.apps = Arc::clone(&discovery.apps);
@@ -89,7 +90,7 @@ impl Daemon {
             self.inbox.put(Trigger::Git(name.clone()));
         }
         self.board.metrics.repo(name.as_str(), Some(true));
-        self.board.set_ready(true);
+        self.board.set_ready();
         if moved {
             self.give_names_away();
         }
@@ -97,7 +98,7 @@ impl Daemon {
         for app in discovery.apps.iter() {
             let is_home = self.apps.get(&app.name).is_some_and(|home| home.repo == *name);
             if is_home {
-                let news = discovery.news.contains(&app.folder);
+                let news = back || discovery.news.contains(&app.folder);
                 *apps.entry(app.name.clone()).or_insert(false) |= news;
                 if !news {
                     self.unchanged(&app.name, &discovery);
@@ -154,17 +155,16 @@ impl Daemon {
 
     /// A search for apps failed.
     pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
-        tracing::warn!(repo = %name, "{error}");
-        let words = OneLine::new(&error.to_string());
-        if let Some(watched) = self.repos.get_mut(name) {
-            watched.failure = Some(words.clone());
-            watched.announcer.git(Err(&words));
-        }
+        let Some(watched) = self.repos.get_mut(name) else { return };
+        watched.reach.lost(name, error);
+        let words = watched.reach.to_string();
+        watched.announcer.git(Err(&OneLine::new(&words)));
         self.board.metrics.repo(name.as_str(), Some(false));
-        self.board.set_ready(self.repos.values().any(|watched| watched.failure.is_none()));
+        if self.repos.values().all(|watched| watched.reach.is_lost()) {
+            self.board.set_unready(words);
+        }
         let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
-        for mut status in here.filter_map(|(app, _)| self.board.get(app)) {
-            status.error = Some(words.clone());
+        for status in here.filter_map(|(app, _)| self.board.get(app)) {
             self.show(status);
         }
     }
@@ -182,9 +182,15 @@ impl Daemon {
         }
         let branch = watched.settings.branch.clone();
         let namespace = self.namespace_of(&home);
-        let mut status = self.board.get(name).unwrap_or_else(|| {
-            AppStatus::unknown(name.clone(), namespace.clone(), announcer.location().to_owned(), branch)
-        });
+        let location = announcer.location().to_owned();
+        let unknown = AppStatus::unknown(name.clone(), namespace.clone(), location, branch);
+        // Where it is may have changed since it was shown: a name can go to another repository, an app to another namespace.
+        let mut status = match self.board.get(name) {
+            Some(shown) => {
+                AppStatus { namespace: unknown.namespace, repo: unknown.repo, branch: unknown.branch, ..shown }
+            }
+            None => unknown,
+        };
         let (ended, outcome) = match found {
             Ok(found) => {
                 if let Ok(view) = &found.view {
@@ -203,6 +209,8 @@ impl Daemon {
                 if error.is_cluster_out_of_reach() {
                     announcer.cluster(Err(&error.words()));
                 }
+                status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
+                status.alerts.extend(error.alert());
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());

@@ -1,49 +1,64 @@
-//! Whether git and the cluster are in reach: told once they have been out of reach for a while, and when they are back.
+//! Whether git can be reached, and since when not: what the status and `/readyz` say of an outage.
 
-use std::time::Duration;
+use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::core::observed::after;
+use crate::core::ids::RepoName;
+use crate::core::status::AppStatus;
 use crate::core::text::OneLine;
+use crate::source::SourceError;
 
-/// A server that is restarted is back within that time: nobody is told.
-const SETTLE: Duration = Duration::from_secs(30);
-
-/// One side's reach.
+/// How the last question to git ended.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// When it was first found out of reach, and whether people were told.
-    out: Option<(Timestamp, bool)>,
-    /// Whether it was ever reached by this process.
-    reached: bool,
-}
-
-/// What people should hear of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Out of reach since then; `None` where this process never reached it.
-    Out { since: Option<Timestamp>, words: OneLine },
-    /// Back, after it was said to be out since then.
-    Back { since: Option<Timestamp> },
+    synced_at: Option<Timestamp>,
+    lost: Option<OneLine>,
 }
 
 impl Reach {
-    /// It did not answer.
-    pub(super) fn failed(&mut self, words: &OneLine, now: Timestamp) -> Option<Change> {
-        let (since, told) = self.out.get_or_insert((now, false));
-        if *told || now < after(*since, SETTLE) {
-            return None;
+    /// Git answered. Says whether it had not before.
+    pub(super) fn reached(&mut self, repo: &RepoName, at: Timestamp) -> bool {
+        let back = self.lost.take().is_some();
+        if back {
+            tracing::info!(%repo, "git answers again");
         }
-        *told = true;
-        Some(Change::Out { since: self.reached.then_some(*since), words: words.clone() })
+        self.synced_at = Some(at);
+        back
     }
 
-    /// It answered.
-    pub(super) fn answered(&mut self) -> Option<Change> {
-        let reached = std::mem::replace(&mut self.reached, true);
-        let (since, told) = self.out.take()?;
-        told.then_some(Change::Back { since: reached.then_some(since) })
+    /// Git did not answer. An outage is said once in the same words, and at length only in the log.
+    pub(super) fn lost(&mut self, repo: &RepoName, error: &SourceError) {
+        let words = OneLine::new(&error.to_string());
+        if self.lost.replace(words.clone()) == Some(words) {
+            tracing::debug!(%repo, "{error}");
+        } else {
+            tracing::warn!(%repo, "{error}; trying again, nothing is changed until then");
+        }
+    }
+
+    /// Whether git did not answer when it was asked last.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// What an app's status says while git is out of reach: why, and the time of the last answer. What the cluster alone
+    /// tells goes on being shown.
+    pub(super) fn tell(&self, status: &mut AppStatus) {
+        if let Some(words) = &self.lost {
+            status.error = Some(words.clone());
+            status.synced_at = self.synced_at;
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.lost, self.synced_at) {
+            (None, _) => f.write_str("git answers"),
+            (Some(words), Some(at)) => write!(f, "git has not answered since {at}: {words}"),
+            (Some(words), None) => write!(f, "git has not answered yet: {words}"),
+        }
     }
 }
 
@@ -52,29 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_outage_is_not_told_and_a_long_one_once() {
+    fn an_outage_shows_its_words_and_the_last_answer() {
         let mut reach = Reach::default();
-        let at = |second: i64| Timestamp::from_second(second).expect("a time");
-        let words = OneLine::new("no answer");
-        assert_eq!(reach.answered(), None);
-        assert_eq!(reach.failed(&words, at(0)), None);
-        assert_eq!(reach.failed(&words, at(29)), None);
-        assert_eq!(reach.answered(), None);
-        assert_eq!(reach.failed(&words, at(100)), None);
-        let out = Change::Out { since: Some(at(100)), words: words.clone() };
-        assert_eq!(reach.failed(&words, at(130)), Some(out));
-        assert_eq!(reach.failed(&words, at(160)), None);
-        assert_eq!(reach.answered(), Some(Change::Back { since: Some(at(100)) }));
-        assert_eq!(reach.answered(), None);
-    }
-
-    #[test]
-    fn an_outage_that_a_start_found_has_no_beginning() {
-        let mut reach = Reach::default();
-        let words = OneLine::new("no answer");
-        assert_eq!(reach.failed(&words, Timestamp::UNIX_EPOCH), None);
-        let later = Timestamp::from_second(60).expect("a time");
-        assert_eq!(reach.failed(&words, later), Some(Change::Out { since: None, words }));
-        assert_eq!(reach.answered(), Some(Change::Back { since: None }));
+        let error = SourceError::NoBranch { location: "shop.git".into(), branch: "main".into() };
+        reach.lost(&RepoName::new("shop"), &error);
+        assert_eq!(reach.to_string(), "git has not answered yet: `shop.git` has no branch `main`");
+        assert!(reach.reached(&RepoName::new("shop"), Timestamp::UNIX_EPOCH));
+        assert_eq!(reach.to_string(), "git answers");
+        reach.lost(&RepoName::new("shop"), &error);
+        assert!(reach.to_string().contains("since 1970-01-01T00:00:00Z: `shop.git`"), "{reach}");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::announce::Announcer;
+use super::reach::Reach;
 use crate::config::RepoSettings;
 use crate::core::grants::Grants;
 use crate::core::ids::{AppName, CommitId, RepoName};
@@ -27,8 +28,8 @@ pub(super) struct Watched {
     pub(super) apps: Arc<Vec<Arc<App>>>,
     /// A pass ended with another HEAD than the newest search: what it said of HEAD must be asked again.
     pub(super) recheck: bool,
-    /// Why the newest search failed.
-    pub(super) failure: Option<OneLine>,
+    /// How the newest search ended.
+    pub(super) reach: Reach,
 }
 
 /// What a search for apps found.
@@ -42,7 +43,7 @@ pub(super) struct Discovery {
 
 /// Opens a repository. How its server is reached is in `settings.credentials`.
 pub(super) fn open(settings: &RepoSettings, cluster: Option<&str>) -> Result<Repo, SourceError> {
-    Ok(Repo::open(&settings.location, &settings.branch)?.for_cluster(cluster.map(str::to_owned)))
+    Ok(Repo::open(&settings.location, &settings.branch, &settings.credentials)?.for_cluster(cluster.map(str::to_owned)))
 }
 
 /// Asks a repository for HEAD, and where that is another one than `seen`, for its apps and what is new of each. Blocks.
@@ -50,6 +51,7 @@ pub(super) fn discover(
     repo: Arc<Repo>,
     seen: Option<(CommitId, Arc<Vec<Arc<App>>>)>,
 ) -> Result<Discovery, SourceError> {
+    repo.sync()?;
     let head = repo.head()?;
     if let Some((_, apps)) = seen.filter(|(seen, _)| *seen == head) {
         repo.rest();

@@ -8,7 +8,6 @@ mod page;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
@@ -32,7 +31,8 @@ use hook::{HOOK_BYTES_MAX, Hook};
 #[derive(Clone)]
 pub struct Board {
     apps: Arc<Mutex<BTreeMap<AppName, AppStatus>>>,
-    ready: Arc<AtomicBool>,
+    /// Why it is not ready; `None`: it is.
+    unready: Arc<Mutex<Option<String>>>,
     /// The counters of `/metrics`.
     pub metrics: Metrics,
     hook: Arc<dyn Fn() + Send + Sync>,
@@ -41,7 +41,8 @@ pub struct Board {
 impl Board {
     /// An empty board; `hook` is called for each accepted push hook.
     pub fn new(hook: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { apps: Arc::default(), ready: Arc::default(), metrics: Metrics::default(), hook: Arc::new(hook) }
+        let unready = Arc::new(Mutex::new(Some("git or the cluster was not reached yet".to_owned())));
+        Self { apps: Arc::default(), unready, metrics: Metrics::default(), hook: Arc::new(hook) }
     }
 
     /// Shows an app's status.
@@ -80,9 +81,14 @@ impl Board {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Says whether git and cluster were reached.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    /// Says that git was reached.
+    pub fn set_ready(&self) {
+        *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says why `/readyz` says no.
+    pub fn set_unready(&self, why: String) {
+        *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 }
 
@@ -134,10 +140,10 @@ async fn app(State(board): State<Board>, Path(name): Path<String>) -> Response {
 }
 
 async fn readyz(State(board): State<Board>) -> Response {
-    if board.ready.load(Ordering::Relaxed) {
-        "ok".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "git or the cluster was not reached yet").into_response()
+    let unready = board.unready.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match unready {
+        None => "ok".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a pass ended early, and what follows from it.
 
 use crate::cluster::ClusterError;
-use crate::core::report::Blocked;
+use crate::core::report::{Alert, Blocked};
 use crate::core::text::OneLine;
 use crate::source::SourceError;
 
@@ -41,6 +41,15 @@ impl PassError {
         match self {
             Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
             Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
+        }
+    }
+
+    /// What a person should know of it beside that the look failed.
+    #[must_use]
+    pub fn alert(&self) -> Option<Alert> {
+        match self {
+            Self::Source(SourceError::Declined { words, .. }) => Some(Alert::PushDeclined { words: words.clone() }),
             Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
         }
     }

@@ -1,14 +1,15 @@
-//! Commits of turquoise: composed from objects, the branch moved by compare-and-swap (DESIGN 4).
+//! Commits of turquoise: composed from objects, and published where the branch lives (DESIGN 4).
 
 use std::sync::Arc;
 
 use git2::build::TreeUpdateBuilder;
-use git2::{ErrorCode, FileMode, Oid, Repository, Signature};
+use git2::{FileMode, Oid, Repository, Signature};
 
 use super::apps::App;
 use super::error::{SourceError, git};
-use super::ground::{Ground, id_of, is_in_history};
+use super::ground::{Ground, id_of};
 use super::kustomize::{self, Edited};
+use super::origin::{Origin, Published};
 use super::reads::Reads;
 use super::renders::{join, selectors, words};
 use super::standing::Footing;
@@ -55,8 +56,8 @@ pub(super) struct Order<'a> {
     /// The cluster that a lock is for, where the operator named it.
     pub(super) cluster: Option<&'a str>,
     pub(super) identity: &'a Identity,
-    /// The full name of the branch's reference.
-    pub(super) reference: &'a str,
+    /// Where the branch lives.
+    pub(super) origin: &'a dyn Origin,
 }
 
 /// A commit's edits, tried at its parent.
@@ -92,8 +93,8 @@ pub(super) fn prepare(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Prep
 /// Makes a prepared commit on top of `onto` and moves the branch to it, if the branch still stands there.
 ///
 /// # Expected flow
-/// Write blobs, trees and commit, move the reference under its lock file by compare-and-swap, read it back. Until the
-/// move nothing that anybody sees has changed.
+/// Write blobs, trees and commit, publish it: a reference is moved by compare-and-swap, or the commit is pushed under a
+/// lease. Until then nothing that anybody sees has changed.
 ///
 /// # Guarantees
 /// - No commit of others is lost: the move happens only from `onto` (libgit2's own push to a local path would overwrite
@@ -106,7 +107,7 @@ pub(super) fn prepare(ground: &mut Ground<'_>, order: &Order<'_>) -> Result<Prep
 /// same edits are the same change there.
 ///
 /// # Caveats
-/// The repository's `pre-receive` and `update` hooks are not run: libgit2 has none. A push over https or ssh runs them
+/// A local repository's `pre-receive` and `update` hooks are not run: libgit2 has none. A push over https or ssh runs them
 /// at the server.
 pub(super) fn land(
     repo: &Repository,
@@ -123,36 +124,10 @@ pub(super) fn land(
     let made = repo
         .commit(None, &signature, &signature, &message, &tree, &[&parent])
         .map_err(git("the commit cannot be written"))?;
-    move_reference(repo, branch, order.reference, (onto, made), &message)
-}
-
-/// Where a branch stands; `None` where it is gone.
-pub(super) fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, SourceError> {
-    match repo.find_reference(reference).and_then(|reference| reference.peel_to_commit()) {
-        Ok(commit) => Ok(Some(commit.id())),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(git("the branch cannot be read")(error)),
-    }
-}
-
-fn move_reference(
-    repo: &Repository,
-    branch: &str,
-    reference: &str,
-    (from, to): (Oid, Oid),
-    message: &str,
-) -> Result<Committed, SourceError> {
     let subject = message.lines().next().unwrap_or("turquoise");
-    let moved = repo.reference_matching(reference, to, true, from, subject);
-    // The reference itself is asked what became of it: what the move said, and in which words, does not matter.
-    let now = head(repo, reference)?;
-    match (moved, now) {
-        (_, Some(now)) if now == to || is_in_history(repo, to, now)? => Ok(Committed::Made(id_of(to))),
-        (Err(error), Some(now)) if now == from => Err(match error.code() == ErrorCode::Locked {
-            true => SourceError::Locked { branch: branch.to_owned(), reference: reference.to_owned() },
-            false => git("the branch cannot be moved")(error),
-        }),
-        (Ok(_) | Err(_), _) => Ok(Committed::Stale),
+    match order.origin.publish(repo, onto, made, subject)? {
+        Published::Made => Ok(Committed::Made(id_of(made))),
+        Published::Stale => Ok(Committed::Stale),
     }
 }
 

@@ -1,16 +1,57 @@
 //! What can go wrong with git, and where.
 
+use super::remote::Trouble;
 use crate::core::ids::CommitId;
 use crate::core::text::OneLine;
 
 /// Why git could not be read or written. Fits "failed to look at the repo: ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// The location is of a kind that is not supported yet.
-    #[error("`{location}`: only local repositories can be watched so far, https and ssh are to come; give a path")]
-    Unsupported {
+    /// The location cannot be understood, or should not be used as it is.
+    #[error("`{location}` is no repository to watch: {why}")]
+    Location {
         /// The location, without credentials.
         location: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The settings for reaching a server do not fit, or a file that they name cannot be read.
+    #[error("the access to git is not set up: {why}")]
+    Access {
+        /// What is wrong; never a secret.
+        why: String,
+    },
+    /// The folder for the copy of a repository on a server cannot be used.
+    #[error(
+        "a copy of the repository cannot be kept in `{folder}`: {words}; name a folder that can be written with \
+         `--cache`"
+    )]
+    Cache {
+        /// The folder.
+        folder: String,
+        /// What the system said.
+        words: OneLine,
+    },
+    /// The server could not be asked.
+    #[error("`{location}`: {trouble}")]
+    Server {
+        /// The repository, without credentials.
+        location: String,
+        /// What it was.
+        trouble: Trouble,
+    },
+    /// The server took the push and said no.
+    #[error(
+        "the push to `{branch}` of `{location}` was declined: {words}; whoever turquoise pushes as needs the right to \
+         push to this branch (docs/protected-branches.md)"
+    )]
+    Declined {
+        /// The repository, without credentials.
+        location: String,
+        /// The branch.
+        branch: String,
+        /// What the server and its hook said.
+        words: OneLine,
     },
     /// The repository could not be opened.
     #[error("`{location}` cannot be opened as a git repository: {words}")]

@@ -1,32 +1,21 @@
 //! Where a repo is, and whether it can be served from there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use git2::{ErrorCode, Repository};
 
 use super::error::SourceError;
 use crate::core::text::OneLine;
 
-/// The path that a location names.
-///
-/// # Errors
-/// [`SourceError::Unsupported`] for URLs other than `file://` and for `host:path`; without credentials in its words.
-pub(super) fn local_path(location: &str) -> Result<PathBuf, SourceError> {
-    if let Some(path) = location.strip_prefix("file://") {
-        return Ok(PathBuf::from(path));
-    }
-    let first = location.split('/').next().unwrap_or_default();
-    let remote = location.contains("://") || (first.contains(':') && !Path::new(location).exists());
-    if remote {
-        return Err(SourceError::Unsupported { location: without_credentials(location) });
-    }
-    Ok(PathBuf::from(location))
-}
-
 /// A URL without its user and password, and without a query, which may hold a token.
 pub(super) fn without_credentials(location: &str) -> String {
     let location = location.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
+    let Some((scheme, rest)) = location.split_once("://") else {
+        // `user@host:path` has no place for a password; what looks like one is not shown.
+        let (user, rest) = location.split_once('@').unwrap_or_default();
+        let secret = user.contains(':') && !user.contains('/');
+        return if secret { rest.to_owned() } else { location.to_owned() };
+    };
     let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
     let host = authority.rsplit('@').next().unwrap_or_default();
     path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
@@ -88,7 +77,9 @@ fn points_at(head: &Path, reference: &str) -> bool {
 /// The name of a root app that names none: the repo's.
 pub(super) fn repo_name(location: &str) -> String {
     let trimmed = location.trim_end_matches('/').trim_end_matches("/.git").trim_end_matches(".git");
-    trimmed.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_lowercase()
+    // `host:shop.git` has no slash before the name.
+    let last = trimmed.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    last.rsplit(':').next().unwrap_or_default().to_lowercase()
 }
 
 #[cfg(test)]
@@ -96,24 +87,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_refused_without_their_secrets() {
+    fn urls_are_shown_without_their_secrets() {
         for (location, shown) in [
             ("https://user:secret@example.org/shop.git?token=secret", "https://example.org/shop.git"),
             ("ssh://git@example.org/shop.git", "ssh://example.org/shop.git"),
             ("git@example.org:shop.git", "git@example.org:shop.git"),
+            ("ann:secret@example.org:shop.git", "example.org:shop.git"),
             ("http://secret@example.org", "http://example.org"),
+            ("/srv/a@b:c.git", "/srv/a@b:c.git"),
         ] {
-            assert_eq!(local_path(location), Err(SourceError::Unsupported { location: shown.into() }));
+            assert_eq!(without_credentials(location), shown);
         }
-        assert_eq!(local_path("file:///srv/shop.git"), Ok(PathBuf::from("/srv/shop.git")));
-        assert_eq!(local_path("/srv/a:b.git"), Ok(PathBuf::from("/srv/a:b.git")));
     }
 
     #[test]
     fn a_repo_is_named_after_its_folder() {
-        for (location, name) in
-            [("/srv/shop.git", "shop"), ("/srv/shop/", "shop"), ("/srv/Shop/.git", "shop"), ("shop.git/", "shop")]
-        {
+        for (location, name) in [
+            ("/srv/shop.git", "shop"),
+            ("/srv/shop/", "shop"),
+            ("/srv/Shop/.git", "shop"),
+            ("shop.git/", "shop"),
+            ("git@host:Shop.git", "shop"),
+            ("https://host/a/shop.git", "shop"),
+        ] {
             assert_eq!(repo_name(location), name, "{location}");
         }
     }

@@ -1,11 +1,12 @@
 //! Git: what the watched branch says, and turquoise's commits to it.
 //!
 //! All of it blocks; async callers use `spawn_blocking`. A [`Repo`] is shared: any number of threads read it side by
-//! side, each through a handle of its own; two looks at one app wait for each other, and so do two commits. Today a repo
-//! is a local path. A repo behind https or ssh will be a bare copy of it, brought up to date and pushed from by a child
-//! process (DESIGN 9): only [`Repo::head`] and the move of the reference in `commit` differ then, everything else reads
-//! the copy.
+//! side, each through a handle of its own; two looks at one app wait for each other, and so do two commits. A repo is a
+//! local path, or a bare copy of one on a server. Only where the branch is and how it is moved differ (`origin`),
+//! everything else reads objects.
 //!
+//! - `address`, `access`: what a location names, and how a server is reached;
+//! - `local`, `remote`: a branch in a folder, and one behind https or ssh, asked and pushed to by a child process;
 //! - `handles`, `desk`: who reads with what;
 //! - `standing`: whether commits concern an app;
 //! - `tree`, `reads`: a commit as a file tree, and what a render looked at;
@@ -27,6 +28,8 @@ use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 use crate::core::text::OneLine;
 
+mod access;
+mod address;
 mod apps;
 mod chronicle;
 mod commit;
@@ -36,8 +39,11 @@ mod ground;
 mod handles;
 mod history;
 mod kustomize;
+mod local;
 mod location;
+mod origin;
 mod reads;
+mod remote;
 mod renders;
 mod sayings;
 mod shelf;
@@ -51,17 +57,25 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use access::GitAccess;
 pub use apps::App;
 pub use commit::{Committed, Identity};
 pub use error::SourceError;
 pub use history::HistoryEntry;
+pub(crate) use remote::CHILD_COMMAND;
+pub use remote::Trouble;
+pub(crate) use remote::child::main as child_main;
 
+use address::Place;
 use apps::Apps;
 use chronicle::Chronicle;
 use commit::Order;
 use desk::{Desk, Papers};
 use ground::id_of;
 use handles::Handles;
+use local::Local;
+use origin::Origin;
+use remote::Remote;
 use renders::words;
 use standing::Footing;
 
@@ -69,8 +83,7 @@ use standing::Footing;
 pub struct Repo {
     location: String,
     branch: String,
-    /// The full name of the branch's reference.
-    reference: String,
+    origin: Arc<dyn Origin>,
     cluster: Option<String>,
     identity: Identity,
     handles: Handles,
@@ -120,25 +133,34 @@ impl Repo {
     /// Opens a repo to watch one of its branches.
     ///
     /// # Errors
-    /// A URL (https and ssh are to come), no repository there, or the branch is checked out in a work tree.
-    pub fn open(location: &str, branch: &str) -> Result<Self, SourceError> {
-        let repo = Self::open_to_read(location, branch)?;
-        repo.handles.with(|git| location::refuse_checked_out(git, branch, &repo.reference))?;
+    /// A location that cannot be understood, settings that do not fit it, no repository there, or the branch is checked
+    /// out in a work tree. A server is not asked yet.
+    pub fn open(location: &str, branch: &str, access: &GitAccess) -> Result<Self, SourceError> {
+        let repo = Self::open_to_read(location, branch, access)?;
+        repo.handles.with(|git| repo.origin.may_publish(git))?;
         Ok(repo)
     }
 
     /// Opens a repo to read one of its branches, which may be checked out.
     ///
     /// # Errors
-    /// A URL (https and ssh are to come), or no repository there.
-    pub fn open_to_read(location: &str, branch: &str) -> Result<Self, SourceError> {
+    /// A location that cannot be understood, settings that do not fit it, or no repository there.
+    pub fn open_to_read(location: &str, branch: &str, access: &GitAccess) -> Result<Self, SourceError> {
+        let shown = location::without_credentials(location);
+        let (path, origin): (PathBuf, Arc<dyn Origin>) = match address::parse(location)? {
+            Place::Path(path) => (path, Arc::new(Local::new(branch))),
+            Place::Server(address) => {
+                let remote = Remote::open(address, location, branch, access)?;
+                (remote.copy(), Arc::new(remote))
+            }
+        };
         Ok(Self {
-            location: location.to_owned(),
             branch: branch.to_owned(),
-            reference: format!("refs/heads/{branch}"),
+            origin,
             cluster: None,
             identity: Identity::default(),
-            handles: Handles::open(location::local_path(location)?, location)?,
+            handles: Handles::open(path, &shown)?,
+            location: shown,
             moving: Mutex::default(),
             discovery: Mutex::default(),
             chronicle: Mutex::default(),
@@ -158,7 +180,32 @@ impl Repo {
         Self { identity, ..self }
     }
 
-    /// Where it is, as it was given.
+    /// Asks where the branch is and brings its objects here. Nobody who reads what is known waits for it.
+    ///
+    /// # Errors
+    /// The server cannot be asked. What was known of the branch is known still.
+    pub fn sync(&self) -> Result<(), SourceError> {
+        if self.origin.sync()? {
+            // Files that open handles rely on were put together.
+            self.handles.close_idle();
+        }
+        Ok(())
+    }
+
+    /// Whether the branch still stands at a HEAD, or where nothing has come that concerns the app, asked for just now.
+    /// Traffic is switched by nothing older: another turquoise may have moved both since.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub fn confirm(&self, app: &App, head: &CommitId) -> Result<bool, SourceError> {
+        if !self.origin.is_fresh() {
+            self.sync()?;
+        }
+        let now = self.head()?;
+        Ok(now == *head || self.is_unchanged(app, &now)?)
+    }
+
+    /// Where it is, without credentials.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
@@ -170,19 +217,18 @@ impl Repo {
         &self.branch
     }
 
-    /// The folder to watch for changes, with all below it: the branches' loose references. Whoever moves a branch
-    /// writes one there; packing them changes no branch.
+    /// The folder to watch for changes, with all below it, where there is one.
     #[must_use]
     pub fn watch_path(&self) -> Option<PathBuf> {
-        self.handles.with(|git| Ok(git.commondir().join("refs").join("heads"))).ok()
+        self.handles.with(|git| Ok(self.origin.watch_path(git))).ok()?
     }
 
-    /// HEAD of the branch.
+    /// HEAD of the branch; where it is on a server, as it was when that was last asked.
     ///
     /// # Errors
     /// The branch is not there, or cannot be read.
     pub fn head(&self) -> Result<CommitId, SourceError> {
-        let head = self.handles.with(|git| commit::head(git, &self.reference))?;
+        let head = self.handles.with(|git| self.origin.head(git))?;
         let none = || SourceError::NoBranch { location: self.location.clone(), branch: self.branch.clone() };
         head.map(id_of).ok_or_else(none)
     }
@@ -240,9 +286,23 @@ impl Repo {
     /// # Errors
     /// The repo cannot be read.
     pub fn look(&self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
+        self.bring(seen)?;
         self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
             Ok(shape) => papers.look(git, app, &self.branch, &shape, head, seen),
             Err(blocked) => Ok(Err(blocked)),
+        })
+    }
+
+    /// What a force-push took from the branch is asked for by its id (rule 13): the cluster names what it still carries.
+    fn bring(&self, seen: &Seen) -> Result<(), SourceError> {
+        let named = seen.carried.iter().flat_map(|carried| [&carried.revision, &carried.deployed_at]);
+        self.handles.with(|git| {
+            for commit in named.chain(&seen.flipped_under).filter(|commit| ground::find(git, commit).is_none()) {
+                if let Ok(id) = Oid::from_str(commit.as_str()) {
+                    self.origin.bring(id);
+                }
+            }
+            Ok(())
         })
     }
 
@@ -306,16 +366,16 @@ impl Repo {
         let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
         let policy = app.policy.as_ref().map_err(failed)?;
         let cluster = self.cluster.as_deref();
-        let order = Order { app, commit, cluster, identity: &self.identity, reference: &self.reference };
+        let order = Order { app, commit, cluster, identity: &self.identity, origin: &*self.origin };
         // Renders take their time: they are done before the others are made to wait.
         let prepared = self.at_desk(app, |git, _, papers| {
-            location::refuse_checked_out(git, &self.branch, &self.reference)?;
+            self.origin.may_publish(git)?;
             commit::prepare(&mut papers.ground(git, app, &self.branch, policy), &order)
         })?;
         let _one_at_a_time = held(&self.moving);
         self.handles.with(|git| {
             let parent = ground::commit(git, &commit.parent)?.id();
-            let Some(now) = commit::head(git, &self.reference)? else { return Ok(Committed::Stale) };
+            let Some(now) = self.origin.head(git)? else { return Ok(Committed::Stale) };
             let same = now == parent
                 || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
             if same { commit::land(git, &self.branch, &order, &prepared, now) } else { Ok(Committed::Stale) }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use git2::{FileMode, ObjectType, Oid, Repository, Signature, Time, build::TreeUpdateBuilder};
 
-use super::{App, Committed, Repo, Seen};
+use super::{App, Committed, GitAccess, Repo, Seen};
 use crate::core::action::{Commit, RejectionEdit, Topic};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Desired;
@@ -59,7 +59,7 @@ impl World {
     }
 
     pub(super) fn open(&self) -> Repo {
-        Repo::open(&self.location(), "main").expect("a repo to watch")
+        Repo::open(&self.location(), "main", &GitAccess::default()).expect("a repo to watch")
     }
 
     pub(super) fn tip(&self) -> Option<git2::Commit<'_>> {

@@ -409,10 +409,10 @@ fn a_checked_out_branch_is_refused_with_the_cure() {
     world.run(folder.path(), &["clone", "-q", &world.location(), "work"]);
     let work = folder.path().join("work");
     let location = work.display().to_string();
-    let error = super::Repo::open(&location, "main").err().expect("refused");
+    let error = super::Repo::open(&location, "main", &super::GitAccess::default()).err().expect("refused");
     assert!(error.to_string().contains(&format!("git -C {location} switch --detach")), "{error}");
     world.run(&work, &["switch", "-q", "--detach"]);
-    let mut repo = super::Repo::open(&location, "main").expect("served like a bare one");
+    let mut repo = super::Repo::open(&location, "main", &super::GitAccess::default()).expect("served like a bare one");
     let first = repo.head().expect("a HEAD");
     let commit = release(&mut repo, Colour::Green, &first);
     world.run(&work, &["switch", "-q", "main"]);

@@ -23,12 +23,12 @@ fn a_lock_that_is_deleted_or_broken_is_restored_whole() {
     let whole = stage.file("turquoise.lock");
     let kept = stage.pods("green");
     stage.commit("Who needs a lock", |clone| fs::remove_file(clone.join("turquoise.lock")).expect("removed"));
-    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
+    stage.until("restored", |app| stage.git_log("%s")[0].contains("names again") && stage.is_at_rest(app));
     assert_eq!(stage.file("turquoise.lock"), whole);
     stage.commit("A merge gone wrong", |clone| {
         edit(&clone.join("turquoise.lock"), |text| format!("<<<<<<< HEAD\n{text}"));
     });
-    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
+    stage.until("restored", |app| stage.git_log("%s")[0].contains("names again") && stage.is_at_rest(app));
     assert_eq!(stage.file("turquoise.lock"), whole);
     assert_eq!(stage.verdicts(&broken, "rejected"), 1, "it is not tried again");
     assert_eq!(stage.pods("green"), kept);
@@ -47,7 +47,7 @@ fn pins_that_are_swapped_by_hand_are_restored() {
         });
     });
     stage.until("restored", |app| stage.file("turquoise.lock") != whole || stage.is_at_rest(app));
-    stage.until("restored", |app| stage.git_log("%s")[0].contains("lock") && stage.is_at_rest(app));
+    stage.until("restored", |app| stage.git_log("%s")[0].contains("names again") && stage.is_at_rest(app));
     let now = stage.file("turquoise.lock");
     for colour in ["blue:", "green:"] {
         assert_eq!(section(&now, colour), section(&whole, colour));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::traffic::Traffic;
+use super::transport::Server;
 
 mod outside;
 
@@ -22,10 +23,11 @@ const SERVICE_PORT: u16 = 8080;
 
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Stage {
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
+    pub(super) server: Server,
     listen: Option<SocketAddr>,
     sandbox: Child,
-    daemon: Option<Child>,
+    pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
     /// What turquoise's environment holds beside what every scenario's does.
     settings: Vec<(String, String)>,
@@ -39,7 +41,11 @@ impl Stage {
 
     /// The same, with changes to the clone before its first commit.
     pub(super) fn open_with(prepare: impl FnOnce(&Path)) -> Self {
-        let mut stage = Self::bare(prepare);
+        Self::bare(prepare).opened()
+    }
+
+    pub(super) fn opened(self) -> Self {
+        let mut stage = self;
         stage.run();
         stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
         stage.with_traffic();
@@ -64,7 +70,15 @@ impl Stage {
             .stderr(Stdio::null())
             .spawn()
             .expect("the sandbox starts");
-        let stage = Self { folder, listen: None, sandbox, daemon: None, traffic: None, settings: Vec::new() };
+        let stage = Self {
+            folder,
+            server: Server::Folder,
+            listen: None,
+            sandbox,
+            daemon: None,
+            traffic: None,
+            settings: Vec::new(),
+        };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("example-repo"), &stage.clone_path());
@@ -101,7 +115,8 @@ impl Stage {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
-            .args(["run", "--repo", "shop.git", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(["run", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(self.server.arguments())
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
             .env("TURQUOISE_LOG", "turquoise=debug,info")
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -247,13 +262,6 @@ impl Stage {
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
-    /// How often a verdict was said about a commit.
-    pub(super) fn verdicts(&self, commit: &str, verdict: &str) -> usize {
-        let text = self.git(&["log", "--format=%B", "main"], "shop.git");
-        let fact = format!("Turquoise-Revision: {commit}\nTurquoise-Verdict: {verdict}");
-        text.matches(&fact).count()
-    }
-
     /// A file at the branch's head.
     pub(super) fn file(&self, path: &str) -> String {
         self.git(&["show", &format!("main:{path}")], "shop.git")
@@ -281,15 +289,6 @@ impl Stage {
         let file = self.folder.path().join("rendered.yaml");
         fs::write(&file, rendered).expect("written");
         self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
-    }
-
-    /// The uids of a colour's pods, sorted.
-    pub(super) fn pods(&self, colour: &str) -> Vec<String> {
-        let selector = format!("colour={colour}");
-        let text = self.kubectl(&["get", "pods", "-l", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
-        let mut pods: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        pods.sort();
-        pods
     }
 
     // ---- turquoise, by its status

@@ -1,0 +1,80 @@
+//! Whether git and the cluster are in reach: told once they have been out of reach for a while, and when they are back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::core::observed::after;
+use crate::core::text::OneLine;
+
+/// A server that is restarted is back within that time: nobody is told.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// One side's reach.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// When it was first found out of reach, and whether people were told.
+    out: Option<(Timestamp, bool)>,
+    /// Whether it was ever reached by this process.
+    reached: bool,
+}
+
+/// What people should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Out of reach since then; `None` where this process never reached it.
+    Out { since: Option<Timestamp>, words: OneLine },
+    /// Back, after it was said to be out since then.
+    Back { since: Option<Timestamp> },
+}
+
+impl Outage {
+    /// It did not answer.
+    pub(super) fn failed(&mut self, words: &OneLine, now: Timestamp) -> Option<Change> {
+        let (since, told) = self.out.get_or_insert((now, false));
+        if *told || now < after(*since, SETTLE) {
+            return None;
+        }
+        *told = true;
+        Some(Change::Out { since: self.reached.then_some(*since), words: words.clone() })
+    }
+
+    /// It answered.
+    pub(super) fn answered(&mut self) -> Option<Change> {
+        let reached = std::mem::replace(&mut self.reached, true);
+        let (since, told) = self.out.take()?;
+        told.then_some(Change::Back { since: reached.then_some(since) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_outage_is_not_told_and_a_long_one_once() {
+        let mut outage = Outage::default();
+        let at = |second: i64| Timestamp::from_second(second).expect("a time");
+        let words = OneLine::new("no answer");
+        assert_eq!(outage.answered(), None);
+        assert_eq!(outage.failed(&words, at(0)), None);
+        assert_eq!(outage.failed(&words, at(29)), None);
+        assert_eq!(outage.answered(), None);
+        assert_eq!(outage.failed(&words, at(100)), None);
+        let out = Change::Out { since: Some(at(100)), words: words.clone() };
+        assert_eq!(outage.failed(&words, at(130)), Some(out));
+        assert_eq!(outage.failed(&words, at(160)), None);
+        assert_eq!(outage.answered(), Some(Change::Back { since: Some(at(100)) }));
+        assert_eq!(outage.answered(), None);
+    }
+
+    #[test]
+    fn an_outage_that_a_start_found_has_no_beginning() {
+        let mut outage = Outage::default();
+        let words = OneLine::new("no answer");
+        assert_eq!(outage.failed(&words, Timestamp::UNIX_EPOCH), None);
+        let later = Timestamp::from_second(60).expect("a time");
+        assert_eq!(outage.failed(&words, later), Some(Change::Out { since: None, words }));
+        assert_eq!(outage.answered(), Some(Change::Back { since: None }));
+    }
+}
