@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test build bench bench-kustomize bench-scale soak clean
+.PHONY: help demo test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down differences images clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,9 +33,33 @@ bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio,
 	cargo build --release --package turquoise --package turquoise-bench-kustomize --bins
 	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-kustomize --turquoise $$built/turquoise $(ARGS)
 
+SECONDS_EACH = $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
+fuzz: ## The renderer's fuzz targets, one after the other, SECONDS=600 each
+	@scripts/tools fuzz
+	@for target in yaml kustomization strategic_merge json_patch names edit tree; do \
+	  echo "fuzz $$target"; mkdir -p crates/kustomize/fuzz/corpus/$$target; \
+	  (cd crates/kustomize && cargo +nightly fuzz run --fuzz-dir fuzz $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1) || exit 1; \
+	done
+
 soak: ## The property test with 1,000,000 schedules
 	@scripts/tools test
 	TURQUOISE_SOAK_CASES=1000000 cargo test --release --test it -- property --nocapture
+
+cluster: ## A real single-node Kubernetes on this machine with the project's images; as root, on Linux
+	@e2e/cluster/cluster up
+
+cluster-down: ## Stop it; nothing of it stays but the built binaries
+	@e2e/cluster/cluster down
+
+differences: ## The same random API calls to the embedded cluster and to a real one, and what they answer differently
+	@scripts/tools test
+	@e2e/differences/run $(ARGS)
+
+images: ## Image tarballs of turquoise, the example and the test client, without a registry
+	@scripts/tools build
+	@scripts/images
+	@scripts/images --print
 
 clean: ## Build results
 	cargo clean

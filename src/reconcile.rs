@@ -377,8 +377,12 @@ impl Reconciler {
                 let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
                 Did::Mended { words: OneLine::new(&format!("missing and created again: {}", names.join(", "))) }
             }
-            Action::Resize { sizes, .. } => {
-                cluster.resize(subject, sizes).await?;
+            Action::Schedules(schedules) => {
+                cluster.run_schedules(subject, schedules).await?;
+                Did::Other("let the serving colour's CronJobs run, and no others")
+            }
+            Action::Resize { sizes, bounds, versions, .. } => {
+                cluster.resize(subject, sizes, bounds, versions).await?;
                 Did::Other("resized")
             }
             Action::Prune { colour, objects, guard } => {

@@ -6,8 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::annotations as name;
-use super::snapshot::template_digest;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, record};
+use super::{Cluster, ClusterError, MANAGER, Subject, call, record, states};
 use crate::core::action::{Adopt, Adoption};
 use crate::core::observed::Foreign;
 
@@ -64,12 +63,12 @@ impl Cluster {
     /// On workloads of what serves as HEAD renders it: what it carries.
     async fn annotations(&self, subject: &Subject, adopt: &Adopt, adoption: &Adoption) -> Result<Value, ClusterError> {
         let carried = adopt.record.as_ref().filter(|(colour, _)| Some(*colour) == adoption.colour);
-        let Some((_, carried)) = carried.filter(|_| adoption.key.is_workload()) else { return Ok(json!({})) };
+        let (Some((_, carried)), Some(kind)) = (carried, adoption.key.workload_kind()) else { return Ok(json!({})) };
         let Some(workload) = self.get_workload(subject, &adoption.key).await? else {
             return Err(ClusterError::Conflict(adoption.key.to_string()));
         };
         let mut annotations = record::to_annotations(carried, &adopt.inventory);
-        annotations.insert(name::IN_USE.into(), template_digest(&workload));
+        annotations.insert(name::IN_USE.into(), states::template_digest(kind, &workload));
         annotations.extend(adoption.replicas.map(|replicas| (name::REPLICAS.to_owned(), replicas.to_string())));
         Ok(json!(annotations))
     }

@@ -28,6 +28,13 @@ pub(super) const INVENTORY: &str = "turquoise.dev/inventory";
 /// On workloads: the manifest's `spec.replicas` when it was last applied.
 pub(super) const REPLICAS: &str = "turquoise.dev/replicas";
 
+/// On DaemonSets, Jobs and CronJobs that turquoise holds down. In a DaemonSet's `nodeSelector` it is what no node has.
+pub(super) const PARKED: &str = "turquoise.dev/parked";
+/// [`PARKED`]'s one value.
+pub(super) const IS_PARKED: &str = "true";
+/// On autoscalers: the manifest's bounds when they were last applied, `min-max`.
+pub(super) const BOUNDS: &str = "turquoise.dev/bounds";
+
 /// On objects of the live overlay: the digest of what was last applied.
 pub(super) const DIGEST: &str = "turquoise.dev/digest";
 

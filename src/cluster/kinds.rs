@@ -10,7 +10,7 @@ use super::{ClusterError, call};
 use crate::core::text::OneLine;
 
 /// Kinds whose plural is not the lower-cased kind with an `s`, of those that need no question to the server.
-const WELL_KNOWN: [(&str, &str, &str); 14] = [
+const WELL_KNOWN: [(&str, &str, &str); 15] = [
     ("v1", "ConfigMap", "configmaps"),
     ("v1", "Secret", "secrets"),
     ("v1", "Service", "services"),
@@ -19,6 +19,7 @@ const WELL_KNOWN: [(&str, &str, &str); 14] = [
     ("apps/v1", "Deployment", "deployments"),
     ("apps/v1", "StatefulSet", "statefulsets"),
     ("apps/v1", "DaemonSet", "daemonsets"),
+    ("batch/v1", "Job", "jobs"),
     ("batch/v1", "CronJob", "cronjobs"),
     ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
@@ -61,10 +62,15 @@ impl Kinds {
         };
         let found = list.resources.iter().find(|resource| resource.kind == kind && !resource.name.contains('/'));
         let found = found.ok_or_else(|| ClusterError::Refused {
-            what,
+            what: what.clone(),
             code: 404,
             words: OneLine::new("the cluster does not serve this kind"),
         })?;
+        // A kind that is not in the list of the linter shows here, before anything of it is written.
+        if !found.namespaced {
+            let words = "belongs to the whole cluster: turquoise writes only into the app's namespace";
+            return Err(ClusterError::Refused { what, code: 403, words: OneLine::new(words) });
+        }
         let resource = ApiResource::from_gvk_with_plural(&gvk, &found.name);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, resource.clone());
         Ok(resource)

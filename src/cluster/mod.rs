@@ -12,7 +12,9 @@ mod drift;
 mod kinds;
 mod pods;
 mod record;
+mod sizes;
 mod snapshot;
+mod states;
 mod switch;
 mod watch;
 mod workloads;
@@ -105,6 +107,10 @@ pub enum ClusterError {
     },
 }
 
+/// How an API server begins when an applied object has a field that its schema does not have. It answers 500 and gives no
+/// reason, so that nothing but these words tells a mistake in a manifest from an outage.
+const UNTYPED: &str = "failed to create typed patch object";
+
 impl ClusterError {
     /// Maps kube's errors: conflicts to another look, refusals to the server's words, the rest to a retry.
     fn of(what: &str, error: kube::Error) -> Self {
@@ -115,6 +121,10 @@ impl ClusterError {
         match status.code {
             409 | 410 => Self::Conflict(what),
             400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
+                Self::Refused { what, code: status.code, words: OneLine::new(&status.message) }
+            }
+            // Asking again does not mend it, whatever the code says.
+            500 if status.message.starts_with(UNTYPED) => {
                 Self::Refused { what, code: status.code, words: OneLine::new(&status.message) }
             }
             _busy_or_broken => Self::Unreachable { what, words: OneLine::new(&status.message) },
@@ -225,4 +235,37 @@ async fn call_opt<T>(
     work: impl Future<Output = kube::Result<Option<T>>>,
 ) -> Result<Option<T>, ClusterError> {
     call(what, work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_refusals_conflicts_or_outages() {
+        let of = |code: u16, message: &str| {
+            let status = Status { code, message: message.to_owned(), ..Status::default() };
+            match ClusterError::of("apply", kube::Error::Api(Box::new(status))) {
+                ClusterError::Config(_) => "config",
+                ClusterError::Conflict(_) => "conflict",
+                ClusterError::Refused { .. } => "refused",
+                ClusterError::Unreachable { .. } => "unreachable",
+            }
+        };
+        for (code, message, expect) in [
+            (409, "the object has been modified", "conflict"),
+            (422, "spec.selector: field is immutable", "refused"),
+            (429, "too many requests", "unreachable"),
+            (500, "etcdserver: request timed out", "unreachable"),
+            (
+                500,
+                "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): .spec.colour: field not declared in schema",
+                "refused",
+            ),
+        ] {
+            assert_eq!(of(code, message), expect, "{code} {message}");
+        }
+    }
 }

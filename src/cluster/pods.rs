@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use serde_json::Value;
 
 use crate::core::observed::{PodState, Trouble, after};
 use crate::core::text::OneLine;
 use crate::core::trouble::TroubleReason;
 
-/// The label by which a Deployment tells the pods of its templates apart.
-const TEMPLATE_HASH: &str = "pod-template-hash";
+/// The labels by which Deployments, and StatefulSets and DaemonSets, tell the pods of their templates apart.
+const TEMPLATE_HASHES: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
 /// A container that crashed that often will crash again: one restart may be a race at the start.
 const HOPELESS_RESTARTS: i32 = 2;
 /// The kubelet tries a pull again after 10 s: a pod without its image after that time was refused at least twice, and one
@@ -41,7 +41,10 @@ fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
 /// The facts of a workload's pods. What is wrong with pods of an older template is on its way out with them, and says
 /// nothing about the new one: `current` says whether the status speaks of the newest spec.
 pub(super) fn states<'a>(pods: impl Iterator<Item = &'a Pod> + Clone, current: bool) -> Vec<PodState> {
-    let template = |pod: &'a Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(TEMPLATE_HASH));
+    let template = |pod: &'a Pod| {
+        let labels = pod.metadata.labels.as_ref()?;
+        TEMPLATE_HASHES.iter().find_map(|label| labels.get(*label))
+    };
     let newest = pods.clone().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let newest = newest.and_then(template);
     pods.map(|pod| {
@@ -73,14 +76,15 @@ pub(super) fn state(pod: &Pod) -> PodState {
 }
 
 /// Why a Deployment has fewer pods than it asks for: what the API server said to its controller.
-pub(super) fn refused(deployment: &Deployment) -> Option<Trouble> {
-    let conditions = deployment.status.as_ref()?.conditions.as_deref()?;
-    let refused =
-        conditions.iter().find(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")?;
+pub(super) fn refused(deployment: &Value) -> Option<Trouble> {
+    let mut conditions = deployment.pointer("/status/conditions")?.as_array()?.iter();
+    let refused = conditions.find(|one| one["type"] == "ReplicaFailure" && one["status"] == "True")?;
+    let text = |field: &str| refused.get(field).and_then(Value::as_str);
+    let at: Option<Timestamp> = text("lastTransitionTime").and_then(|time| time.parse().ok());
     Some(Trouble {
-        reason: TroubleReason::of(refused.reason.as_deref().unwrap_or("FailedCreate")),
-        words: OneLine::new(refused.message.as_deref().unwrap_or_default()),
-        hopeless_from: refused.last_transition_time.as_ref().map(|time| after(time.0, REFUSED_MAX)),
+        reason: TroubleReason::of(text("reason").unwrap_or("FailedCreate")),
+        words: OneLine::new(text("message").unwrap_or_default()),
+        hopeless_from: at.map(|at| after(at, REFUSED_MAX)),
     })
 }
 
@@ -143,7 +147,7 @@ fn pod_trouble(pod: &Pod) -> Option<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     /// A pod's trouble, and from which second of its life on it is hopeless.
     fn trouble(mut status: Value) -> Option<(String, Option<i64>)> {
@@ -243,7 +247,7 @@ mod tests {
     fn a_deployment_whose_pods_are_refused_says_so() {
         let refused_at = |conditions: Value| {
             let deployment = json!({"metadata": {"name": "d"}, "status": {"conditions": conditions}});
-            refused(&serde_json::from_value(deployment).expect("a Deployment"))
+            refused(&deployment)
         };
         let words =
             "pods \"shop-7f\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4";

@@ -4,31 +4,43 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::adopt;
 use super::annotations as name;
 use super::switch::is_astray;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record};
+use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record, states};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
-use crate::core::observed::{ColourState, Foreign, Observed, Record, ServiceState, WorkloadState};
+use crate::core::observed::{Foreign, Observed, ServiceState};
+use crate::core::workload::WorkloadKind;
 
-/// Kinds that are listed as typed objects; the others by their metadata alone.
-const TYPED: [(&str, &str); 2] = [("apps/v1", "Deployment"), ("v1", "Service")];
+const SERVICE: (&str, &str) = ("v1", "Service");
+
+/// Services and workloads are listed whole; the other kinds by their metadata alone.
+fn is_whole(api_version: &str, kind: &str) -> bool {
+    (api_version, kind) == SERVICE || WorkloadKind::of(api_version, kind).is_some()
+}
 
 /// One labelled object as far as its identity counts.
-struct Labelled {
-    key: ObjectKey,
-    colour: Option<Colour>,
+pub(super) struct Labelled {
+    pub(super) key: ObjectKey,
+    pub(super) colour: Option<Colour>,
+    pub(super) meta: ObjectMeta,
     digest: Option<Digest>,
     face: Digest,
+}
+
+/// A workload as the API server has it.
+pub(super) struct Workload {
+    pub(super) key: ObjectKey,
+    pub(super) kind: WorkloadKind,
+    pub(super) object: DynamicObject,
 }
 
 impl Cluster {
@@ -41,17 +53,23 @@ impl Cluster {
     /// # Errors
     /// Whatever the API server refuses or does not answer in time; a look is whole or not at all.
     pub async fn snapshot(&self, subject: &Subject, at: Timestamp) -> Result<Observed, ClusterError> {
-        let ((deployments, services), (slices, others)) = try_join(
-            try_join(self.deployments(subject), self.services(subject)),
-            try_join(self.slices(subject), self.others(subject)),
+        let ((mut workloads, services), (slices, mut labelled)) = try_join(
+            try_join(self.workloads(subject, &subject.kinds), self.services(subject)),
+            try_join(self.slices(subject), self.others(subject, &subject.kinds)),
         )
         .await?;
-        let pods = self.pods(subject, &deployments).await?;
-        let mut labelled: Vec<Labelled> = others;
-        labelled.extend(deployments.iter().map(|one| labelled_as(&one.metadata, TYPED[0])));
+        // Kinds that HEAD renders no more, and that a colour still carries.
+        let more = older_kinds(subject, &workloads);
+        if !more.is_empty() {
+            let (older, others) = try_join(self.workloads(subject, &more), self.others(subject, &more)).await?;
+            workloads.extend(older);
+            labelled.extend(others);
+        }
+        let pods = self.pods(subject, &workloads).await?;
+        labelled.extend(workloads.iter().map(|one| labelled_as(&one.object.metadata, one.kind.gvk())));
         let ours = |service: &&Service| app_of(&service.metadata) == Some(subject.app.as_str());
-        labelled.extend(services.iter().filter(ours).map(|one| labelled_as(&one.metadata, TYPED[1])));
-        let foreign = self.foreign(subject, &labelled, &deployments).await?;
+        labelled.extend(services.iter().filter(ours).map(|one| labelled_as(&one.metadata, SERVICE)));
+        let foreign = self.foreign(subject, &labelled, &workloads).await?;
         let names = || subject.live.iter().chain(&subject.previews);
         let states = services
             .iter()
@@ -61,7 +79,7 @@ impl Cluster {
         Ok(Observed {
             at,
             services: states,
-            colours: ByColour::from_fn(|colour| colour_state(colour, &deployments, &pods, &labelled)),
+            colours: ByColour::from_fn(|colour| states::colour(colour, &workloads, &pods, &labelled)),
             overlay: labelled
                 .iter()
                 .filter(|one| one.colour.is_none())
@@ -75,9 +93,26 @@ impl Cluster {
         })
     }
 
-    async fn deployments(&self, subject: &Subject) -> Result<Vec<Deployment>, ClusterError> {
+    /// The app's workloads, of those kinds among these that run pods.
+    async fn workloads(&self, subject: &Subject, kinds: &Kinds) -> Result<Vec<Workload>, ClusterError> {
         let params = ListParams::default().labels(&app_selector(subject));
-        Ok(call("list Deployments", self.api::<Deployment>(&subject.namespace).list(&params)).await?.items)
+        let wanted = kinds.iter().filter_map(|(api_version, kind)| WorkloadKind::of(api_version, kind));
+        let lists = wanted.map(|kind| {
+            let params = &params;
+            async move {
+                let (api_version, name) = kind.gvk();
+                let api = self.dynamic(&subject.namespace, api_version, name).await?;
+                let list = call(&format!("list {name}s"), api.list(params)).await?;
+                let key = |object: &DynamicObject| labelled_as(&object.metadata, kind.gvk()).key;
+                Ok::<_, ClusterError>(
+                    list.items
+                        .into_iter()
+                        .map(|object| Workload { key: key(&object), kind, object })
+                        .collect::<Vec<_>>(),
+                )
+            }
+        });
+        Ok(try_join_all(lists).await?.into_iter().flatten().collect())
     }
 
     /// The app's Services, and those of the live overlay's names that are not labelled yet.
@@ -103,14 +138,11 @@ impl Cluster {
     }
 
     /// Every other kind, by metadata.
-    async fn others(&self, subject: &Subject) -> Result<Vec<Labelled>, ClusterError> {
+    async fn others(&self, subject: &Subject, kinds: &Kinds) -> Result<Vec<Labelled>, ClusterError> {
         let params = ListParams::default().labels(&app_selector(subject));
-        let lists = subject
-            .kinds
+        let lists = kinds
             .iter()
-            .filter(|(api_version, kind)| {
-                !TYPED.contains(&(api_version.as_str(), kind.as_str())) && (api_version != "v1" || kind != "Secret")
-            })
+            .filter(|(api_version, kind)| !is_whole(api_version, kind) && (api_version != "v1" || kind != "Secret"))
             .map(|(api_version, kind)| {
                 let params = &params;
                 async move {
@@ -123,17 +155,18 @@ impl Cluster {
         Ok(try_join_all(lists).await?.into_iter().flatten().collect())
     }
 
-    /// The pods of both colours: one list by the selector's key, and one more for each workload whose pods lack it.
-    async fn pods(&self, subject: &Subject, deployments: &[Deployment]) -> Result<Vec<Pod>, ClusterError> {
+    /// The pods of both colours: one list by the selector's key, and one more for each workload whose pods lack it. The pods
+    /// of a CronJob's Jobs are nobody's business here.
+    async fn pods(&self, subject: &Subject, workloads: &[Workload]) -> Result<Vec<Pod>, ClusterError> {
         let api = self.api::<Pod>(&subject.namespace);
         let both = format!("{} in ({},{})", subject.key, Colour::Blue, Colour::Green);
-        let keyed = |deployment: &&Deployment| match_labels(deployment).contains_key(&subject.key);
         let mut selectors: BTreeSet<String> = BTreeSet::new();
-        for deployment in deployments {
-            if keyed(&deployment) {
+        for workload in workloads.iter().filter(|workload| workload.kind != WorkloadKind::CronJob) {
+            if states::makes_pods_with(workload, &subject.key) {
                 selectors.insert(both.clone());
             } else {
-                let labels: Vec<String> = match_labels(deployment).iter().map(|(k, v)| format!("{k}={v}")).collect();
+                let labels = states::match_labels(workload);
+                let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 selectors.insert(labels.join(","));
             }
         }
@@ -152,12 +185,12 @@ impl Cluster {
         &self,
         subject: &Subject,
         labelled: &[Labelled],
-        deployments: &[Deployment],
+        workloads: &[Workload],
     ) -> Result<BTreeMap<ObjectKey, Foreign>, ClusterError> {
         let mut ours: BTreeSet<ObjectKey> = labelled.iter().map(|one| one.key.clone()).collect();
         // Secrets are never listed: those that were applied once are in the inventory.
-        for deployment in deployments {
-            ours.extend(deployment.metadata.annotations.iter().flat_map(record::inventory));
+        for workload in workloads {
+            ours.extend(workload.object.metadata.annotations.iter().flat_map(record::inventory));
         }
         let missing = subject.expected.iter().filter(|key| !ours.contains(key));
         let looks = missing.map(|key| async move {
@@ -191,15 +224,25 @@ impl Cluster {
     }
 }
 
+type Kinds = BTreeSet<(String, String)>;
+
+/// Kinds of objects that were applied once and that HEAD does not render.
+fn older_kinds(subject: &Subject, workloads: &[Workload]) -> Kinds {
+    let inventories = workloads.iter().filter_map(|workload| workload.object.metadata.annotations.as_ref());
+    let keys = inventories.flat_map(record::inventory).filter(|key| !key.is_secret());
+    let kinds = keys.map(|key| (key.api_version, key.kind));
+    kinds.filter(|kind| !subject.kinds.contains(kind)).collect()
+}
+
 fn app_selector(subject: &Subject) -> String {
     format!("{}={}", name::APP, subject.app)
 }
 
-fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+pub(super) fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-fn app_of(meta: &ObjectMeta) -> Option<&str> {
+pub(super) fn app_of(meta: &ObjectMeta) -> Option<&str> {
     label(meta, name::APP)
 }
 
@@ -214,6 +257,7 @@ fn labelled_as(meta: &ObjectMeta, (api_version, kind): (&str, &str)) -> Labelled
         colour: label(meta, name::COLOUR).and_then(|text| text.parse().ok()),
         digest: meta.annotations.as_ref().and_then(|all| all.get(name::DIGEST)).map(Digest::new),
         face: face(meta),
+        meta: meta.clone(),
     }
 }
 
@@ -226,12 +270,8 @@ fn face(meta: &ObjectMeta) -> Digest {
     })
 }
 
-fn match_labels(deployment: &Deployment) -> BTreeMap<String, String> {
-    deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.clone()).unwrap_or_default()
-}
-
 /// Whether a selector's labels are all on an object. An empty selector matches nothing, as for Services.
-fn matches(selector: &BTreeMap<String, String>, meta: &ObjectMeta) -> bool {
+pub(super) fn matches(selector: &BTreeMap<String, String>, meta: &ObjectMeta) -> bool {
     !selector.is_empty() && selector.iter().all(|(key, value)| label(meta, key) == Some(value))
 }
 
@@ -270,57 +310,5 @@ fn service_state(subject: &Subject, service: &Service, slices: &[EndpointSlice],
         selected,
         flip: service.metadata.annotations.as_ref().and_then(record::flip_from_annotations),
         astray,
-    }
-}
-
-fn colour_state(colour: Colour, deployments: &[Deployment], pods: &[Pod], labelled: &[Labelled]) -> ColourState {
-    let own: Vec<&Deployment> = deployments
-        .iter()
-        .filter(|deployment| label(&deployment.metadata, name::COLOUR) == Some(colour.as_str()))
-        .collect();
-    let empty = BTreeMap::new();
-    let annotations = |deployment: &&Deployment| deployment.metadata.annotations.clone().unwrap_or_default();
-    let records: Vec<Option<Record>> = own
-        .iter()
-        .map(|deployment| {
-            let annotations = deployment.metadata.annotations.as_ref().unwrap_or(&empty);
-            let in_use = annotations.get(name::IN_USE).is_some_and(|mark| *mark == template_digest(deployment));
-            record::from_annotations(annotations, in_use)
-        })
-        .collect();
-    let agreed = record::agreed(records.iter().cloned());
-    ColourState {
-        torn: if agreed.is_none() { record::revisions(records.into_iter().flatten()) } else { BTreeSet::new() },
-        record: agreed,
-        workloads: own.iter().map(|deployment| workload_state(deployment, pods)).collect(),
-        present: labelled.iter().filter(|one| one.colour == Some(colour)).map(|one| one.key.clone()).collect(),
-        inventory: own.iter().flat_map(|deployment| record::inventory(&annotations(deployment))).collect(),
-    }
-}
-
-/// The digest of a workload's pod template as the API server has it: who edits it later is found out.
-pub(super) fn template_digest(deployment: &Deployment) -> String {
-    let template = deployment.spec.as_ref().map(|spec| &spec.template);
-    digest::of_json(&serde_json::to_value(template).unwrap_or_default()).to_string()
-}
-
-fn workload_state(deployment: &Deployment, pods: &[Pod]) -> WorkloadState {
-    let meta = &deployment.metadata;
-    let count = |number: Option<i32>| u32::try_from(number.unwrap_or(0)).unwrap_or(0);
-    let replicas = count(deployment.spec.as_ref().and_then(|spec| spec.replicas));
-    let status = deployment.status.clone().unwrap_or_default();
-    let selector = match_labels(deployment);
-    let current = status.observed_generation == meta.generation;
-    let own = pods.iter().filter(|pod| matches(&selector, &pod.metadata) && !pods::is_terminating(pod));
-    let all = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
-    WorkloadState {
-        key: labelled_as(meta, TYPED[0]).key,
-        resource_version: meta.resource_version.clone().unwrap_or_default(),
-        replicas,
-        applied_replicas: meta.annotations.as_ref().and_then(|all| all.get(name::REPLICAS)?.parse().ok()),
-        rolled_out: current && all.iter().all(|&number| count(number) == replicas),
-        ready: count(status.ready_replicas),
-        pods: pods::states(own, current),
-        trouble: pods::refused(deployment).filter(|_| current),
     }
 }

@@ -32,15 +32,12 @@ impl Cluster {
         let flip = record::flip_to_annotations(&switch.record);
         for guard in &switch.services {
             let service = self.seen_service(subject, guard).await?;
-            let rendered = objects.iter().find(|object| is_service(object, &guard.name));
+            let whole = switch.whole.contains(&guard.name);
+            let rendered = objects.iter().find(|object| whole && is_service(object, &guard.name));
             let digest = overlay.iter().find(|one| one.key.kind == "Service" && one.key.name == guard.name);
-            let applied = service.metadata.annotations.as_ref().and_then(|all| all.get(name::DIGEST));
             match (rendered, digest) {
                 // The routing changed with the release, or by hand: it goes in the same write (rule 8).
-                (Some(rendered), Some(digest))
-                    if applied.map(String::as_str) != Some(digest.digest.as_str())
-                        || is_astray(&service, rendered, &subject.key) =>
-                {
+                (Some(rendered), Some(digest)) => {
                     let mut dress = overlay_dress(subject, digest);
                     dress.annotations.extend(flip.clone());
                     dress.resource_version = Some(guard.resource_version.clone());
@@ -128,7 +125,7 @@ impl Cluster {
     }
 
     /// The Service, if it is as it was seen.
-    async fn seen_service(&self, subject: &Subject, guard: &ServiceGuard) -> Result<Service, ClusterError> {
+    pub(super) async fn seen_service(&self, subject: &Subject, guard: &ServiceGuard) -> Result<Service, ClusterError> {
         let api = self.api::<Service>(&subject.namespace);
         let service = call_opt(&format!("get Service {}", guard.name), api.get_opt(&guard.name)).await?;
         service

@@ -1,7 +1,8 @@
 //! Watches as triggers: they only say "look again", and whose objects it is about (DESIGN 6).
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -26,8 +27,11 @@ pub enum Touched {
 pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item = Touched> + Send + use<> {
     let (client, name) = (cluster.client().clone(), namespace);
     let all = watcher::Config::default();
-    let streams: [stream::BoxStream<'static, Touched>; 5] = [
+    let streams: [stream::BoxStream<'static, Touched>; 8] = [
         touched(Api::<PartialObjectMeta<Deployment>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<StatefulSet>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<DaemonSet>>::namespaced(client.clone(), name), &all),
+        touched(Api::<PartialObjectMeta<Job>>::namespaced(client.clone(), name), &all),
         touched(Api::<PartialObjectMeta<Pod>>::namespaced(client.clone(), name), &all),
         touched(Api::<PartialObjectMeta<Service>>::namespaced(client.clone(), name), &all),
         touched(Api::<PartialObjectMeta<EndpointSlice>>::namespaced(client.clone(), name), &all),

@@ -2,71 +2,62 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
 use super::annotations as name;
 use super::apply::Dress;
-use super::snapshot::template_digest;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, record};
-use crate::core::action::{ColourGuard, Deploy, Scale, ServiceGuard, Size, Stamp};
+use super::snapshot::app_of;
+use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, record, sizes, states};
+use crate::core::action::{ColourGuard, Deploy, NewBounds, Scale, Schedules, ServiceGuard, Size, Stamp};
 use crate::core::colour::Colour;
+use crate::core::desired::Bounds;
 use crate::core::ids::ObjectKey;
 use crate::core::observed::Record;
+use crate::core::workload::WorkloadKind;
 
 impl Cluster {
     /// Applies a colour's overlay: first what the workloads need, then the workloads with the record, each under the
-    /// resource version that was seen.
+    /// resource version that was seen. Jobs come first among them: where another one says that it carries the revision, the
+    /// Jobs were applied.
     ///
     /// # Errors
     /// [`ClusterError::Conflict`] where the guard does not hold; whatever the server refuses.
     pub async fn deploy(&self, subject: &Subject, deploy: &Deploy, objects: &[Value]) -> Result<(), ClusterError> {
         self.hold(subject, deploy.colour, &deploy.guard).await?;
-        let versions: BTreeMap<&ObjectKey, &String> =
-            deploy.guard.workloads.iter().map(|(key, version)| (key, version)).collect();
-        let dress = Dress::of(subject, (name::COLOUR, deploy.colour.as_str()));
-        for object in objects.iter().filter(|object| !is_workload(object)) {
-            self.apply(subject, object, &dress).await?;
+        for (key, version) in &deploy.renew {
+            self.delete_seen(subject, key, version).await?;
         }
-        for object in objects.iter().filter(|object| is_workload(object)) {
-            let Some(key) = ObjectKey::of(object) else { continue };
+        let renewed = |key: &ObjectKey| deploy.renew.iter().any(|(job, _)| job == key);
+        let versions: BTreeMap<&ObjectKey, &String> = deploy
+            .guard
+            .workloads
+            .iter()
+            .filter(|(key, _)| !renewed(key))
+            .map(|(key, version)| (key, version))
+            .collect();
+        for object in objects.iter().filter(|object| !is_workload(object)) {
+            self.apply(subject, object, &dress_of(subject, deploy.colour, object)).await?;
+        }
+        let mut workloads: Vec<(ObjectKey, &Value)> =
+            objects.iter().filter_map(|object| Some((ObjectKey::of(object)?, object))).collect();
+        workloads.retain(|(key, _)| key.is_workload());
+        workloads.sort_by_key(|(key, _)| !key.is_kind(WorkloadKind::Job));
+        for (key, object) in workloads {
+            let version = versions.get(&key).map(|version| (*version).clone());
+            if version.is_none() && !renewed(&key) {
+                self.hold_absent(subject, &key).await?;
+            }
             let mark = if deploy.record.in_use { self.mark_of(subject, &key).await? } else { None };
-            let dress = Dress {
-                annotations: workload_annotations(object, &deploy.record, mark, &deploy.inventory),
-                resource_version: versions.get(&key).map(|version| (*version).clone()),
-                ..dress.clone()
-            };
-            let size = deploy.sizes.iter().find(|size| size.workload == key).map(|size| size.replicas);
-            self.apply_workload(subject, object, &key, size, &dress).await?;
+            let mut dress = dress_of(subject, deploy.colour, object);
+            dress.annotations = workload_annotations(object, &deploy.record, mark, &deploy.inventory);
+            dress.resource_version = version;
+            let size = deploy.sizes.iter().find(|size| size.workload == key);
+            let sized = sizes::dressed(object, size, deploy.autoscaled.contains(&key), &mut dress);
+            self.apply(subject, &sized, &dress).await?;
         }
         Ok(())
-    }
-
-    /// A manifest that names `replicas` gets its size in the apply itself; one that leaves it to an autoscaler gets it
-    /// by a patch of its own, so that a later apply does not take it back.
-    async fn apply_workload(
-        &self,
-        subject: &Subject,
-        object: &Value,
-        key: &ObjectKey,
-        size: Option<u32>,
-        dress: &Dress,
-    ) -> Result<(), ClusterError> {
-        let named = object.pointer("/spec/replicas").is_some_and(|replicas| !replicas.is_null());
-        match size {
-            Some(replicas) if named => {
-                let mut object = object.clone();
-                object["spec"]["replicas"] = replicas.into();
-                self.apply(subject, &object, dress).await
-            }
-            Some(replicas) => {
-                self.apply(subject, object, dress).await?;
-                self.patch_workload(subject, key, &json!({"spec": {"replicas": replicas}})).await
-            }
-            None => self.apply(subject, object, dress).await,
-        }
     }
 
     /// Scales workloads, and starts their deadline where they are scaled up.
@@ -77,16 +68,16 @@ impl Cluster {
         self.hold(subject, scale.colour, &scale.guard).await?;
         for (key, version) in &scale.guard.workloads {
             let size = scale.sizes.iter().find(|size| size.workload == *key);
-            let mut patch = json!({"metadata": {"resourceVersion": version}});
+            let mut patch = size.map_or_else(|| json!({}), sizes::patch);
             if let Some((attempt, started_at)) = &scale.attempt {
-                patch["metadata"]["annotations"] = json!({name::ATTEMPT: attempt, name::STARTED_AT: started_at.to_string(), name::ENDPOINTS_SINCE: ""});
+                let annotations = sizes::annotations(&mut patch);
+                annotations.insert(name::ATTEMPT.into(), attempt.as_str().into());
+                annotations.insert(name::STARTED_AT.into(), started_at.to_string().into());
+                annotations.insert(name::ENDPOINTS_SINCE.into(), "".into());
             } else if size.is_none() {
                 continue;
             }
-            if let Some(size) = size {
-                patch["spec"] = json!({"replicas": size.replicas});
-            }
-            self.patch_workload(subject, key, &patch).await?;
+            self.patch_seen(subject, key, version, patch).await?;
         }
         Ok(())
     }
@@ -103,8 +94,7 @@ impl Cluster {
                 name::STARTED_AT: stamp.started_at.to_string(),
                 name::ENDPOINTS_SINCE: record::endpoints_word(stamp.endpoints_since),
             });
-            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
-            self.patch_workload(subject, key, &patch).await?;
+            self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await?;
         }
         Ok(())
     }
@@ -116,20 +106,22 @@ impl Cluster {
     /// As [`Cluster::deploy`].
     pub async fn mark_in_use(&self, subject: &Subject, guard: &ColourGuard) -> Result<(), ClusterError> {
         for (key, version) in &guard.workloads {
-            let deployment = self.get_workload(subject, key).await?;
-            let deployment = deployment.filter(|one| one.metadata.resource_version.as_ref() == Some(version));
-            let deployment = deployment.ok_or_else(|| ClusterError::Conflict(key.to_string()))?;
-            let annotations = json!({name::IN_USE: template_digest(&deployment)});
-            let patch = json!({"metadata": {"resourceVersion": version, "annotations": annotations}});
-            self.patch_workload(subject, key, &patch).await?;
+            let Some(kind) = key.workload_kind() else { continue };
+            let workload = self.get_workload(subject, key).await?;
+            let workload = workload.filter(|one| one.metadata.resource_version.as_ref() == Some(version));
+            let workload = workload.ok_or_else(|| ClusterError::Conflict(key.to_string()))?;
+            let annotations = json!({name::IN_USE: states::template_digest(kind, &workload)});
+            self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await?;
         }
         Ok(())
     }
 
     /// Creates again what is missing of the colour in use.
     ///
+    /// A CronJob waits suspended until it is known that the other colour's does.
+    ///
     /// # Errors
-    /// Whatever the server refuses.
+    /// [`ClusterError::Conflict`] where a workload is there by now; whatever the server refuses.
     pub async fn recreate(
         &self,
         subject: &Subject,
@@ -141,24 +133,62 @@ impl Cluster {
         let all: BTreeSet<ObjectKey> = objects.iter().filter_map(ObjectKey::of).collect();
         let wanted = objects.iter().filter(|object| ObjectKey::of(object).is_some_and(|key| missing.contains(&key)));
         for object in wanted {
-            let mut dress = Dress::of(subject, (name::COLOUR, colour.as_str()));
-            if is_workload(object) {
-                dress.annotations = workload_annotations(object, new_record, None, &all);
-            }
-            self.apply(subject, object, &dress).await?;
+            let mut dress = dress_of(subject, colour, object);
+            let Some(key) = ObjectKey::of(object).filter(ObjectKey::is_workload) else {
+                self.apply(subject, object, &dress).await?;
+                continue;
+            };
+            self.hold_absent(subject, &key).await?;
+            dress.annotations = workload_annotations(object, new_record, None, &all);
+            let held = key.is_kind(WorkloadKind::CronJob).then_some(Size { workload: key, replicas: 0 });
+            let sized = sizes::dressed(object, held.as_ref(), false, &mut dress);
+            self.apply(subject, &sized, &dress).await?;
         }
         Ok(())
     }
 
-    /// Applies new sizes in place.
+    /// Applies new sizes and autoscalers' bounds in place.
     ///
     /// # Errors
-    /// Whatever the server refuses.
-    pub async fn resize(&self, subject: &Subject, sizes: &[Size]) -> Result<(), ClusterError> {
-        for size in sizes {
+    /// [`ClusterError::Conflict`] where one of them has changed since; whatever the server refuses.
+    pub async fn resize(
+        &self,
+        subject: &Subject,
+        sizes: &[Size],
+        bounds: &[NewBounds],
+        versions: &BTreeMap<ObjectKey, String>,
+    ) -> Result<(), ClusterError> {
+        let sizes = sizes.iter().map(|size| {
             let annotations = json!({name::REPLICAS: size.replicas.to_string()});
             let patch = json!({"metadata": {"annotations": annotations}, "spec": {"replicas": size.replicas}});
-            self.patch_workload(subject, &size.workload, &patch).await?;
+            (&size.workload, patch)
+        });
+        let bounds = bounds.iter().map(|new| {
+            let annotations = json!({name::BOUNDS: new.bounds.to_string()});
+            let spec = json!({"minReplicas": new.bounds.min, "maxReplicas": new.bounds.max});
+            (&new.autoscaler, json!({"metadata": {"annotations": annotations}, "spec": spec}))
+        });
+        for (key, patch) in sizes.chain(bounds) {
+            let version = versions.get(key).ok_or_else(|| ClusterError::Conflict(key.to_string()))?;
+            self.patch_seen(subject, key, version, patch).await?;
+        }
+        Ok(())
+    }
+
+    /// Suspends the CronJobs of the idle colour, then lets those of the serving colour run.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] where a live Service or a CronJob has changed since; whatever the server refuses.
+    pub async fn run_schedules(&self, subject: &Subject, schedules: &Schedules) -> Result<(), ClusterError> {
+        for guard in &schedules.services {
+            self.seen_service(subject, guard).await?;
+        }
+        let all = [(&schedules.suspend, 0), (&schedules.resume, 1)];
+        for (crons, replicas) in all {
+            for (key, version) in crons {
+                let patch = sizes::patch(&Size { workload: key.clone(), replicas });
+                self.patch_seen(subject, key, version, patch).await?;
+            }
         }
         Ok(())
     }
@@ -185,17 +215,15 @@ impl Cluster {
             }
         }
         for (key, _) in guard.workloads.iter().filter(|(key, _)| !objects.contains(key)) {
-            let Some(deployment) = self.get_workload(subject, key).await? else { continue };
-            let annotations = deployment.metadata.annotations.clone().unwrap_or_default();
+            let Some(workload) = self.get_workload(subject, key).await? else { continue };
+            let annotations = workload.metadata.annotations.clone().unwrap_or_default();
             let left: BTreeSet<ObjectKey> =
                 record::inventory(&annotations).into_iter().filter(|key| !objects.contains(key)).collect();
             let words: Vec<String> =
                 left.iter().map(|key| format!("{}/{}/{}", key.api_version, key.kind, key.name)).collect();
-            let patch = json!({"metadata": {
-                "resourceVersion": deployment.metadata.resource_version,
-                "annotations": {name::INVENTORY: words.join(" ")},
-            }});
-            self.patch_workload(subject, key, &patch).await?;
+            let version = workload.metadata.resource_version.unwrap_or_default();
+            let patch = json!({"metadata": {"annotations": {name::INVENTORY: words.join(" ")}}});
+            self.patch_seen(subject, key, &version, patch).await?;
         }
         Ok(())
     }
@@ -219,24 +247,62 @@ impl Cluster {
         Ok(())
     }
 
+    /// A workload that was not seen must not be there: applied without a version, it would be written over.
+    async fn hold_absent(&self, subject: &Subject, key: &ObjectKey) -> Result<(), ClusterError> {
+        let found = self.get_workload(subject, key).await?;
+        let ours = found.is_some_and(|found| app_of(&found.metadata) == Some(subject.app.as_str()));
+        if ours { Err(ClusterError::Conflict(key.to_string())) } else { Ok(()) }
+    }
+
     async fn mark_of(&self, subject: &Subject, key: &ObjectKey) -> Result<Option<String>, ClusterError> {
-        let deployment = self.get_workload(subject, key).await?;
-        Ok(deployment.and_then(|one| one.metadata.annotations?.get(name::IN_USE).cloned()))
+        let workload = self.get_workload(subject, key).await?;
+        Ok(workload.and_then(|one| one.metadata.annotations?.get(name::IN_USE).cloned()))
     }
 
     pub(super) async fn get_workload(
         &self,
         subject: &Subject,
         key: &ObjectKey,
-    ) -> Result<Option<Deployment>, ClusterError> {
-        call_opt(&format!("get {key}"), self.api::<Deployment>(&subject.namespace).get_opt(&key.name)).await
+    ) -> Result<Option<DynamicObject>, ClusterError> {
+        let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
+        call_opt(&format!("get {key}"), api.get_opt(&key.name)).await
     }
 
-    async fn patch_workload(&self, subject: &Subject, key: &ObjectKey, patch: &Value) -> Result<(), ClusterError> {
-        let api = self.api::<Deployment>(&subject.namespace);
+    /// Patches an object, if it is as it was seen.
+    async fn patch_seen(
+        &self,
+        subject: &Subject,
+        key: &ObjectKey,
+        version: &str,
+        mut patch: Value,
+    ) -> Result<(), ClusterError> {
+        patch["metadata"]["resourceVersion"] = version.into();
+        let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        call(&format!("patch {key}"), api.patch_metadata(&key.name, &params, &Patch::Merge(patch))).await.map(drop)
+        call(&format!("patch {key}"), api.patch_metadata(&key.name, &params, &Patch::Merge(&patch))).await.map(drop)
     }
+
+    /// Deletes an object with all that it owns, if it is as it was seen.
+    async fn delete_seen(&self, subject: &Subject, key: &ObjectKey, version: &str) -> Result<(), ClusterError> {
+        let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
+        let seen = Preconditions { resource_version: Some(version.to_owned()), uid: None };
+        let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::background() };
+        match call(&format!("delete {key}"), api.delete(&key.name, &params)).await {
+            Ok(_) => Ok(()),
+            // Gone already: that is what was asked for.
+            Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The labels of a colour's object; on an autoscaler also the bounds that its manifest names.
+fn dress_of(subject: &Subject, colour: Colour, object: &Value) -> Dress {
+    let mut dress = Dress::of(subject, (name::COLOUR, colour.as_str()));
+    if ObjectKey::of(object).is_some_and(|key| key.is_autoscaler()) {
+        dress.annotations.insert(name::BOUNDS.into(), Bounds::of(object).to_string());
+    }
+    dress
 }
 
 fn is_workload(object: &Value) -> bool {

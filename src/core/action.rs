@@ -1,10 +1,11 @@
 //! What the executor may do. Each action carries its guards and everything it needs; the executor chooses nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::colour::{ByColour, Colour};
+use super::desired::Bounds;
 use super::ids::{CommitId, ObjectKey};
 use super::lock::{Pin, Rejection};
 use super::observed::{CheckKey, FlipRecord, Record, WatchState};
@@ -49,7 +50,13 @@ pub enum Action {
         colour: Colour,
         /// Each workload's new `spec.replicas`.
         sizes: Vec<Size>,
+        /// Each autoscaler's new bounds.
+        bounds: Vec<NewBounds>,
+        /// The resource versions of what is written.
+        versions: BTreeMap<ObjectKey, String>,
     },
+    /// Lets the CronJobs of the serving colour run, after those of the other colour were suspended: never both.
+    Schedules(Schedules),
     /// Deletes objects of the idle colour that nothing refers to any more.
     Prune {
         /// The colour.
@@ -109,8 +116,12 @@ pub struct Deploy {
     pub render: CommitId,
     /// What its workloads say they carry from then on.
     pub record: Record,
-    /// `spec.replicas` of each workload; workloads that are not listed keep the manifest's.
+    /// `spec.replicas` of each workload; workloads that are not listed keep the manifest's. CronJobs with 0 are held.
     pub sizes: Vec<Size>,
+    /// Workloads whose `spec.replicas` is left out of the apply, because an autoscaler owns it.
+    pub autoscaled: BTreeSet<ObjectKey>,
+    /// Jobs that are deleted first, because a Job's template cannot change or because it has failed.
+    pub renew: Vec<(ObjectKey, String)>,
     /// Everything that was ever applied to the colour, this deploy included: what a later prune may delete.
     pub inventory: BTreeSet<ObjectKey>,
     /// What must still be so.
@@ -146,8 +157,30 @@ pub struct Adoption {
 pub struct Size {
     /// Which.
     pub workload: ObjectKey,
-    /// Its `spec.replicas`.
+    /// Its `spec.replicas`; of a kind that is not counted whether it runs, 1 or 0.
     pub replicas: u32,
+}
+
+/// An autoscaler's new bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBounds {
+    /// Which.
+    pub autoscaler: ObjectKey,
+    /// What HEAD says.
+    pub bounds: Bounds,
+}
+
+/// See [`Action::Schedules`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedules {
+    /// The serving colour.
+    pub serving: Colour,
+    /// CronJobs of the other colour that are suspended first, with their resource versions.
+    pub suspend: Vec<(ObjectKey, String)>,
+    /// CronJobs of the serving colour that run from then on.
+    pub resume: Vec<(ObjectKey, String)>,
+    /// The live Services as they were seen: all of them select the serving colour.
+    pub services: Vec<ServiceGuard>,
 }
 
 /// See [`Action::Scale`].
@@ -288,6 +321,9 @@ pub enum Topic {
 pub struct Switch {
     /// The live Services as they were seen.
     pub services: Vec<ServiceGuard>,
+    /// Those of them whose routing changes, too, or was changed by hand: they are applied whole, the others get their
+    /// selector's one word (rule 8).
+    pub whole: BTreeSet<String>,
     /// The colour they get.
     pub to: Colour,
     /// The commit whose live overlay's Services are applied with it (rule 8).

@@ -1,7 +1,11 @@
 //! What git says: everything the planner may know of the watched branch at HEAD.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::colour::{ByColour, Colour};
 use super::ids::{AppName, CommitId, Digest, ObjectKey};
@@ -60,6 +64,8 @@ pub struct Render {
     pub images: Vec<String>,
     /// Its workloads.
     pub workloads: Vec<WorkloadSpec>,
+    /// Its autoscalers.
+    pub autoscalers: Vec<AutoscalerSpec>,
     /// The identities of all its objects.
     pub objects: BTreeSet<ObjectKey>,
 }
@@ -69,10 +75,31 @@ pub struct Render {
 pub struct WorkloadSpec {
     /// Which.
     pub key: ObjectKey,
-    /// `spec.replicas`; `None` where an autoscaler owns it.
+    /// `spec.replicas`; `None` where an autoscaler owns it. Of a kind that is not counted whether the manifest lets it
+    /// run: 1, or 0 where it is suspended.
     pub replicas: Option<u32>,
     /// The workload's name with its colour taken out: the same for its twin in the other colour.
     pub twin: String,
+}
+
+/// A HorizontalPodAutoscaler of a render.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoscalerSpec {
+    /// Which.
+    pub key: ObjectKey,
+    /// What it scales: kind and name.
+    pub target: (String, String),
+    /// Its bounds.
+    pub bounds: Bounds,
+}
+
+/// How few and how many replicas an autoscaler may choose. Bounds are a size, and size is no release (rule 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// `spec.minReplicas`; Kubernetes' default is 1.
+    pub min: u32,
+    /// `spec.maxReplicas`.
+    pub max: u32,
 }
 
 /// The live overlay rendered at one commit.
@@ -121,6 +148,40 @@ pub struct SelectorChange {
     pub holds_revision: bool,
 }
 
+impl AutoscalerSpec {
+    /// Whether it owns the size of a workload.
+    #[must_use]
+    pub fn scales(&self, workload: &ObjectKey) -> bool {
+        self.target.0 == workload.kind && self.target.1 == workload.name
+    }
+}
+
+impl Bounds {
+    /// The bounds that an autoscaler's manifest names.
+    #[must_use]
+    pub fn of(autoscaler: &Value) -> Self {
+        let number = |field: &str| autoscaler.pointer(field).and_then(Value::as_u64);
+        let number = |field: &str| number(field).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let min = number("/spec/minReplicas").unwrap_or(1);
+        Self { min, max: number("/spec/maxReplicas").unwrap_or(min) }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.min, self.max)
+    }
+}
+
+impl FromStr for Bounds {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        Ok(Self { min: min.parse()?, max: max.parse()? })
+    }
+}
+
 impl Desired {
     /// Both colours' renders at a commit.
     #[must_use]
@@ -147,6 +208,13 @@ impl Desired {
     #[must_use]
     pub fn same_pair(&self, a: &CommitId, b: &CommitId) -> bool {
         Colour::BOTH.into_iter().all(|colour| self.same_content(a, b, colour))
+    }
+
+    /// The bounds within which an autoscaler of a commit's render holds a workload.
+    #[must_use]
+    pub fn bounds(&self, commit: &CommitId, colour: Colour, workload: &ObjectKey) -> Option<Bounds> {
+        let scaler = self.render(commit, colour)?.autoscalers.iter().find(|scaler| scaler.scales(workload))?;
+        Some(scaler.bounds)
     }
 
     /// The live overlay's objects at a commit.

@@ -87,10 +87,10 @@ impl ObjectKey {
         })
     }
 
-    /// Whether this kind runs pods, of the kinds that turquoise deploys by colour.
+    /// Whether this is a HorizontalPodAutoscaler.
     #[must_use]
-    pub fn is_workload(&self) -> bool {
-        self.api_version == "apps/v1" && self.kind == "Deployment"
+    pub fn is_autoscaler(&self) -> bool {
+        self.api_version.starts_with("autoscaling/") && self.kind == "HorizontalPodAutoscaler"
     }
 
     /// Whether this is a core Secret: never read, never printed (I6).

@@ -29,3 +29,4 @@ pub mod text;
 pub mod trouble;
 pub mod url;
 pub mod verdict;
+pub mod workload;

@@ -191,6 +191,7 @@ impl Condition {
             }
             Alert::NothingToGoBackTo { .. }
             | Alert::PinUnreachable { .. }
+            | Alert::PushDeclined { .. }
             | Alert::VerifiedNotReady { .. }
             | Alert::NameTaken { .. }
             | Alert::PushDeclined { .. }

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::colour::{ByColour, Colour};
+use super::desired::Bounds;
 use super::ids::{AppName, CommitId, Digest, ObjectKey};
 use super::text::OneLine;
 use super::trouble::TroubleReason;
+use super::workload::WorkloadKind;
 
 /// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
 #[derive(Debug, Clone)]
@@ -116,6 +118,8 @@ pub struct ColourState {
     pub torn: BTreeSet<CommitId>,
     /// Its workloads.
     pub workloads: Vec<WorkloadState>,
+    /// Its autoscalers.
+    pub autoscalers: Vec<AutoscalerState>,
     /// All its objects that exist, as far as may be listed (Secrets are not).
     pub present: BTreeSet<ObjectKey>,
     /// All objects that were ever applied to it and not deleted since.
@@ -142,25 +146,42 @@ pub struct Record {
     pub superseded: BTreeSet<CommitId>,
 }
 
-/// One workload (a Deployment) in the cluster.
+/// An autoscaler in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AutoscalerState {
+    /// Which.
+    pub key: ObjectKey,
+    /// For optimistic locking.
+    pub resource_version: String,
+    /// The manifest's bounds when they were last applied, from our annotation.
+    pub applied: Option<Bounds>,
+}
+
+/// One workload in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadState {
     /// Which.
     pub key: ObjectKey,
     /// For optimistic locking.
     pub resource_version: String,
-    /// `spec.replicas`.
+    /// The revision in its own annotations.
+    pub revision: Option<CommitId>,
+    /// `spec.replicas`. Of a DaemonSet the nodes that want a pod, at least 1 unless it is down; of a Job 1 while it is
+    /// neither done nor suspended; of a CronJob 1 unless it is suspended.
     pub replicas: u32,
+    /// Whether it is turquoise that holds it down: a DaemonSet, a Job or a CronJob.
+    pub parked: bool,
     /// The manifest's `spec.replicas` when they were last applied, from our annotation.
     pub applied_replicas: Option<u32>,
-    /// Whether the status speaks of the newest spec, and every replica is updated, ready and available.
+    /// Whether the status speaks of the newest spec, and every replica is updated, ready and available; of a Job,
+    /// whether it is complete.
     pub rolled_out: bool,
+    /// What is wrong with the workload itself: pods that are refused, a Job that has failed.
+    pub trouble: Option<Trouble>,
     /// `status.readyReplicas`.
     pub ready: u32,
     /// Its pods that are not terminating.
     pub pods: Vec<PodState>,
-    /// Why it has fewer pods than it asks for, in the API server's words.
-    pub trouble: Option<Trouble>,
 }
 
 /// One pod of a workload.
@@ -337,10 +358,22 @@ pub enum Readiness {
 }
 
 impl ColourState {
-    /// Whether every workload is scaled to zero, or there is none.
+    /// The workloads whose pods can answer for a Service.
+    fn serving_workloads(&self) -> impl Iterator<Item = &WorkloadState> {
+        self.workloads.iter().filter(|workload| workload.key.workload_kind().is_some_and(WorkloadKind::serves))
+    }
+
+    /// Whether every workload that can take traffic is scaled to zero, or there is none.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.workloads.iter().all(|workload| workload.replicas == 0)
+        self.serving_workloads().all(|workload| workload.replicas == 0)
+    }
+
+    /// Whether it is down, and no Job of it runs.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let runs = |workload: &&WorkloadState| workload.key.is_kind(WorkloadKind::Job) && workload.replicas > 0;
+        self.is_down() && !self.workloads.iter().any(|workload| runs(&workload))
     }
 
     /// Whether the colour can take traffic at the time of the look.
@@ -355,16 +388,26 @@ impl ColourState {
         if let Some((who, trouble)) = self.troubles().find(|(_, trouble)| trouble.is_hopeless(at)) {
             return Readiness::Hopeless { who, trouble: trouble.clone() };
         }
-        Readiness::NotYet {
-            ready: self.workloads.iter().map(|workload| workload.ready).sum(),
-            wanted: self.workloads.iter().map(|workload| workload.replicas).sum(),
-            trouble: self.troubles().next().map(|(who, trouble)| (who, trouble.clone())),
-        }
+        let trouble = self.troubles().next().map(|(who, trouble)| (who, trouble.clone()));
+        Readiness::NotYet { ready: self.ready(), wanted: self.wanted(), trouble }
     }
 
-    /// Everybody in trouble: pods first, then workloads that get no pods.
+    /// Ready pods, of the workloads that can take traffic.
+    #[must_use]
+    pub fn ready(&self) -> u32 {
+        self.serving_workloads().map(|workload| workload.ready).sum()
+    }
+
+    /// Wanted pods, of the workloads that can take traffic.
+    #[must_use]
+    pub fn wanted(&self) -> u32 {
+        self.serving_workloads().map(|workload| workload.replicas).sum()
+    }
+
+    /// Everybody in trouble: pods first, then workloads that get no pods, or a Job that has failed.
     pub fn troubles(&self) -> impl Iterator<Item = (String, &Trouble)> {
-        let pods = self.pods().filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
+        let pods = self.workloads.iter().flat_map(|workload| &workload.pods);
+        let pods = pods.filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
         let workloads = self.workloads.iter().filter_map(|workload| {
             Some((format!("{} {}", workload.key.kind, workload.key.name), workload.trouble.as_ref()?))
         });
@@ -377,7 +420,7 @@ impl ColourState {
         self.pods().filter(|pod| pod.ready).filter_map(|pod| pod.ready_since).max()
     }
 
-    /// The ready pods of all workloads: uids.
+    /// The ready pods of all workloads that can take traffic: uids.
     #[must_use]
     pub fn ready_pods(&self) -> BTreeSet<String> {
         self.pods().filter(|pod| pod.ready).map(|pod| pod.uid.clone()).collect()
@@ -390,7 +433,7 @@ impl ColourState {
     }
 
     fn pods(&self) -> impl Iterator<Item = &PodState> {
-        self.workloads.iter().flat_map(|workload| &workload.pods)
+        self.serving_workloads().flat_map(|workload| &workload.pods)
     }
 }
 

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::colour::{ByColour, Colour};
-use super::desired::{Declared, Overlay, OverlayObject, Render, Role, WorkloadSpec};
+use super::desired::{AutoscalerSpec, Bounds, Declared, Overlay, OverlayObject, Render, Role, WorkloadSpec};
 use super::digest;
 use super::ids::ObjectKey;
 use super::policy::Policy;
 use super::report::Blocked;
 use super::text::OneLine;
+use super::workload::WorkloadKind;
 
+mod kinds;
 mod labels;
 mod lint;
 
@@ -106,15 +108,17 @@ pub fn shape(parts: &Parts<'_>, policy: &Policy) -> Result<Shape, Blocked> {
 pub fn render(manifests: &[Manifest], colour: Colour) -> Render {
     let mut images = BTreeSet::new();
     let mut workloads = Vec::new();
+    let autoscalers: Vec<AutoscalerSpec> = manifests.iter().filter_map(autoscaler).collect();
     for manifest in manifests {
         let Some(key) = manifest.key().filter(ObjectKey::is_workload) else { continue };
+        let template = key.workload_kind().map_or("", WorkloadKind::template);
         for list in ["initContainers", "containers"] {
-            let containers = manifest.value.pointer(&format!("/spec/template/spec/{list}")).and_then(Value::as_array);
+            let containers = manifest.value.pointer(&format!("{template}/spec/{list}")).and_then(Value::as_array);
             let named = containers.into_iter().flatten().filter_map(|container| container.get("image")?.as_str());
             images.extend(named.map(str::to_owned));
         }
         workloads.push(WorkloadSpec {
-            replicas: replicas(manifest, &key, manifests),
+            replicas: replicas(manifest, &key, &autoscalers),
             twin: without_colour(&key.name, colour),
             key,
         });
@@ -123,24 +127,31 @@ pub fn render(manifests: &[Manifest], colour: Colour) -> Render {
         digest: digest::of_objects(manifests.iter().map(|manifest| &manifest.value)),
         images: images.into_iter().collect(),
         workloads,
+        autoscalers,
         objects: manifests.iter().filter_map(Manifest::key).collect(),
     }
 }
 
-/// A workload's own `spec.replicas`; Kubernetes' default of 1 where it says nothing, nothing where an autoscaler of
-/// the same colour owns it.
-fn replicas(manifest: &Manifest, key: &ObjectKey, manifests: &[Manifest]) -> Option<u32> {
-    let scaled = manifests.iter().any(|other| {
-        let text = |pointer: &str| other.value.pointer(pointer).and_then(Value::as_str);
-        text("/kind") == Some("HorizontalPodAutoscaler")
-            && text("/spec/scaleTargetRef/kind") == Some(key.kind.as_str())
-            && text("/spec/scaleTargetRef/name") == Some(key.name.as_str())
-    });
-    if scaled {
+/// A workload's own size; Kubernetes' default of 1 where it says nothing, nothing where an autoscaler of the same colour
+/// owns it. A Job or CronJob that the manifest suspends has none.
+fn replicas(manifest: &Manifest, key: &ObjectKey, autoscalers: &[AutoscalerSpec]) -> Option<u32> {
+    if autoscalers.iter().any(|scaler| scaler.scales(key)) {
         return None;
+    }
+    if !key.workload_kind().is_some_and(WorkloadKind::is_counted) {
+        let suspended = manifest.value.pointer("/spec/suspend") == Some(&Value::Bool(true));
+        return Some(u32::from(!suspended));
     }
     let own = manifest.value.pointer("/spec/replicas").and_then(Value::as_u64);
     Some(own.map_or(1, |own| u32::try_from(own).unwrap_or(u32::MAX)))
+}
+
+/// An autoscaler's target and bounds.
+fn autoscaler(manifest: &Manifest) -> Option<AutoscalerSpec> {
+    let key = manifest.key().filter(ObjectKey::is_autoscaler)?;
+    let text = |pointer: &str| manifest.text(pointer).to_owned();
+    let target = (text("/spec/scaleTargetRef/kind"), text("/spec/scaleTargetRef/name"));
+    Some(AutoscalerSpec { key, target, bounds: Bounds::of(&manifest.value) })
 }
 
 /// The name with the parts that name the colour taken out: the same for both twins of a workload.

@@ -215,8 +215,8 @@ fn colour_status(desired: &Desired, observed: &Observed, colour: Colour) -> Colo
     ColourStatus {
         images: render.map(|render| render.images.clone()).unwrap_or_default(),
         revision,
-        ready: state.workloads.iter().map(|workload| workload.ready).sum(),
-        wanted: state.workloads.iter().map(|workload| workload.replicas).sum(),
+        ready: state.ready(),
+        wanted: state.wanted(),
     }
 }
 

@@ -1,27 +1,19 @@
-//! The demo's test client: it asks the live Service all the time, half of it over new connections, half over kept ones,
-//! and logs each answer.
+//! The demo's test client: it asks the live Service all the time, over new connections and over kept ones, and logs each
+//! answer.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::BufWriter;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
-use tokio::task::JoinSet;
+use turquoise_client::{Options, Traffic};
 
 use crate::daemon::clock;
 
-/// Workers: half of them open a connection for each request, half keep theirs.
-const WORKERS: usize = 8;
-/// The pause of a worker between two requests: eight of them make about a thousand requests a second.
-const PAUSE: Duration = Duration::from_millis(6);
-/// An answer that takes longer is a failed request.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Failures that are kept in words.
-const FAILURES_KEPT: usize = 5;
+/// Requests a second: the whole demo sends some ten thousand.
+const PER_SECOND: u32 = 1_000;
 
 /// What the client saw.
 #[derive(Debug, Clone, Default)]
@@ -32,47 +24,25 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// Answers in which the two tiers' versions differ.
     pub(super) mixed: u64,
-    /// Requests over new connections that saw the old version although another had seen the new one before.
-    pub(super) went_back: u64,
+    /// How often new connections began to see another version although traffic was not to move.
+    pub(super) went_back: usize,
     /// Answers by version.
     pub(super) versions: BTreeMap<String, u64>,
     /// The first failures, in words.
     pub(super) failures: Vec<String>,
 }
 
-struct Shared {
-    tally: Mutex<Tally>,
-    expected: Mutex<Expected>,
-    log: Mutex<std::io::BufWriter<std::fs::File>>,
-    sent: AtomicU64,
-    stop: AtomicBool,
-}
-
-/// The version that traffic moves to, and when a new connection first saw it.
-#[derive(Default)]
-struct Expected {
-    version: String,
-    seen_at: Option<Instant>,
-}
-
-/// The running client.
+/// The client, before and while it asks.
 pub(super) struct Client {
-    shared: Arc<Shared>,
-    workers: JoinSet<()>,
+    traffic: Option<Traffic>,
+    moves: AtomicUsize,
     log: PathBuf,
 }
 
 impl Client {
     /// A client that asks nobody yet.
-    pub(super) fn new(log: &Path) -> std::io::Result<Self> {
-        let shared = Shared {
-            tally: Mutex::default(),
-            expected: Mutex::default(),
-            log: Mutex::new(std::io::BufWriter::new(std::fs::File::create(log)?)),
-            sent: AtomicU64::new(0),
-            stop: AtomicBool::new(false),
-        };
-        Ok(Self { shared: Arc::new(shared), workers: JoinSet::new(), log: log.to_path_buf() })
+    pub(super) fn new(log: &Path) -> Self {
+        Self { traffic: None, moves: AtomicUsize::new(0), log: log.to_path_buf() }
     }
 
     /// Where each answer is logged.
@@ -81,94 +51,35 @@ impl Client {
     }
 
     /// Starts to ask.
-    pub(super) fn start(&mut self, address: SocketAddr) -> Result<(), reqwest::Error> {
-        for worker in 0..WORKERS {
-            let keeps = worker % 2 == 0;
-            let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
-            let http = if keeps { http.pool_max_idle_per_host(1) } else { http.pool_max_idle_per_host(0) }.build()?;
-            self.workers.spawn(work(Arc::clone(&self.shared), http, format!("http://{address}/"), keeps));
-        }
+    pub(super) fn start(&mut self, address: SocketAddr) -> std::io::Result<()> {
+        let mut options = Options::new(address, clock::now);
+        options.per_second = PER_SECOND;
+        options.log = Some(Box::new(BufWriter::new(File::create(&self.log)?)));
+        self.traffic = Some(Traffic::start(options));
         Ok(())
     }
 
-    /// From now on traffic moves to that version, once.
-    pub(super) fn expect(&self, version: &str) {
-        *lock(&self.shared.expected) = Expected { version: version.to_owned(), seen_at: None };
+    /// Traffic is about to move to another version, once.
+    pub(super) fn expect_a_move(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many requests were sent.
     pub(super) fn sent(&self) -> u64 {
-        self.shared.sent.load(Ordering::Relaxed)
+        self.traffic.as_ref().map_or(0, Traffic::sent)
     }
 
     /// Ends the client and gives what it saw.
-    pub(super) async fn stop(mut self) -> std::io::Result<Tally> {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        while self.workers.join_next().await.is_some() {}
-        lock(&self.shared.log).flush()?;
-        Ok(lock(&self.shared.tally).clone())
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn work(shared: Arc<Shared>, http: reqwest::Client, url: String, keeps: bool) {
-    while !shared.stop.load(Ordering::Relaxed) {
-        let start = Instant::now();
-        let answer = ask(&http, &url).await;
-        shared.sent.fetch_add(1, Ordering::Relaxed);
-        shared.note(&answer, start, keeps);
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// What came back: the status and the answer, or what happened instead.
-async fn ask(http: &reqwest::Client, url: &str) -> Result<(u16, Value), String> {
-    let response = http.get(url).send().await.map_err(|error| format!("{error:?}"))?;
-    let status = response.status().as_u16();
-    let body = response.bytes().await.map_err(|error| format!("{error:?}"))?;
-    let answer = serde_json::from_slice(&body).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&body)));
-    Ok((status, answer))
-}
-
-impl Shared {
-    fn note(&self, answer: &Result<(u16, Value), String>, start: Instant, keeps: bool) {
-        let seconds = start.elapsed().as_secs_f64();
-        let line = match answer {
-            Ok((_, answer)) => format!("[{}] {answer} in {seconds:.4}s", clock::now()),
-            Err(error) => format!("[{}] {error} in {seconds:.4}s", clock::now()),
-        };
-        // The log is for people; the tally is what counts.
-        let _disk_full = writeln!(lock(&self.log), "{line}");
-        let mut tally = lock(&self.tally);
-        tally.sent += 1;
-        let good = match answer {
-            Ok((200, answer)) => {
-                let version = answer["version"].as_str().unwrap_or_default();
-                *tally.versions.entry(version.to_owned()).or_default() += 1;
-                tally.mixed += u64::from(answer["backend"].as_str() != Some(version));
-                tally.went_back += u64::from(!keeps && self.is_old(version, start));
-                answer["errors"].as_array().is_some_and(Vec::is_empty)
-            }
-            Ok((_, _)) | Err(_) => false,
-        };
-        if !good {
-            tally.failed += 1;
-            if tally.failures.len() < FAILURES_KEPT {
-                tally.failures.push(line);
-            }
-        }
-    }
-
-    /// Whether a request over a new connection saw another version although one before it had seen the expected one.
-    fn is_old(&self, version: &str, start: Instant) -> bool {
-        let mut expected = lock(&self.expected);
-        if version == expected.version {
-            expected.seen_at.get_or_insert_with(Instant::now);
-            return false;
-        }
-        expected.seen_at.is_some_and(|seen_at| start > seen_at)
+    pub(super) async fn stop(self) -> std::io::Result<Tally> {
+        let Some(traffic) = self.traffic else { return Ok(Tally::default()) };
+        let seen = traffic.stop().await?;
+        Ok(Tally {
+            sent: seen.sent,
+            failed: seen.failed,
+            mixed: seen.mixed,
+            went_back: seen.flips.len().saturating_sub(self.moves.into_inner()),
+            versions: seen.versions,
+            failures: seen.failures,
+        })
     }
 }

@@ -92,8 +92,7 @@ async fn play(args: &DemoArgs) -> anyhow::Result<bool> {
     ));
     let stage = Stage { folder, kubeconfig, sandbox, stop, daemon };
     let log = stage.folder.path().join("requests.log");
-    let client = Client::new(&log).context("failed to open the requests' log")?;
-    let mut story = Story::new(&show, &repo, inbox, client, &stage.sandbox);
+    let mut story = Story::new(&show, &repo, inbox, Client::new(&log), &stage.sandbox);
     let told = story.tell().await;
     let failure = told.as_ref().err().map(|error| format!("{error:#}"));
     let result = story.end(failure).await?;

@@ -97,6 +97,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         | Action::MarkInUse { .. }
         | Action::Recreate { .. }
         | Action::Resize { .. }
+        | Action::Schedules(_)
         | Action::Prune { .. }
         | Action::PointPreviews { .. }
         | Action::Check { .. }
@@ -111,6 +112,7 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         });
         let switch = Switch {
             services: services.collect(),
+            whole: std::collections::BTreeSet::new(),
             to,
             render: desired.head.clone(),
             record: Switch::record(observed.at, desired.revision.clone(), to.other(), desired.head.clone()),
@@ -137,6 +139,28 @@ fn careless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     for action in &mut plan.actions {
         if let Action::Deploy(deploy) = action {
             deploy.record.superseded.clear();
+        }
+    }
+    plan
+}
+
+/// Lets CronJobs run without a look at the other colour's.
+fn doubling(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Schedules(schedules) = action {
+            schedules.suspend.clear();
+        }
+    }
+    plan
+}
+
+/// Applies Jobs over those of other content.
+fn reusing(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut plan = plan(desired, observed, policy);
+    for action in &mut plan.actions {
+        if let Action::Deploy(deploy) = action {
+            deploy.renew.clear();
         }
     }
     plan
@@ -182,7 +206,7 @@ fn catch(planner: Planner) -> Option<String> {
 
 #[test]
 fn broken_planners_are_caught() {
-    let planners: [(&str, Planner); 10] = [
+    let planners: [(&str, Planner); 12] = [
         ("blaming", blaming),
         ("impatient", impatient),
         ("credulous", credulous),
@@ -190,6 +214,8 @@ fn broken_planners_are_caught() {
         ("hasty", hasty),
         ("forgetful", forgetful),
         ("careless", careless),
+        ("doubling", doubling),
+        ("reusing", reusing),
         ("endless", endless),
         ("strict", strict),
         ("destructive", destructive),

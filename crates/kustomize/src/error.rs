@@ -39,6 +39,19 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {}
 
 /// Every problem that could be found before the build had to stop. Displayed one a line.
+///
+/// ```
+/// use turquoise_kustomize::{Build, MemoryTree};
+///
+/// let tree = MemoryTree::new([
+///     ("blue/kustomization.yaml", "resources: [../base]\n"),
+///     ("base/kustomization.yaml", "resources:\n- one.yaml\n- two.yaml\n"),
+/// ]);
+/// let errors = Build::new(&tree, "blue").run().unwrap_err();
+/// assert_eq!(errors.0.len(), 2);
+/// assert_eq!((errors.0[1].path.as_str(), errors.0[1].line), ("base/kustomization.yaml", 3));
+/// assert_eq!(errors.0[1].chain, ["blue/kustomization.yaml", "base/kustomization.yaml"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildErrors(pub Vec<BuildError>);
 
@@ -63,6 +76,15 @@ impl From<BuildError> for BuildErrors {
 }
 
 /// Something worth saying that does not stop the build.
+///
+/// ```
+/// use turquoise_kustomize::{Build, MemoryTree};
+///
+/// let tree = MemoryTree::new([("kustomization.yaml", "commonLabels: {a: b}\nresources: []\n")]);
+/// let output = Build::new(&tree, "").run()?;
+/// assert_eq!(output.warnings[0].to_string(), "kustomization.yaml:1: `commonLabels` is deprecated; use `labels`");
+/// # Ok::<(), turquoise_kustomize::BuildErrors>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// The file, as a path in the tree.

@@ -32,6 +32,7 @@ mod patch;
 mod replacement;
 mod resource;
 mod schema;
+mod shared;
 mod transform;
 mod tree;
 mod value;

@@ -66,8 +66,9 @@ pub(crate) fn sort(resources: &mut [Resource], order: &Order) {
         let gvk = resource.gvk();
         let or = |text: &str, none: &str| if text.is_empty() { none.to_string() } else { text.to_string() };
         let by_kind = [or(&gvk.group, "~G"), or(&gvk.version, "~V"), or(&gvk.kind, "~K")].join("_");
-        // Namespaces of the core group come before those of others, every other kind after.
-        let by_kind = if gvk.kind == "Namespace" && gvk.group.is_empty() { String::new() } else { by_kind };
+        // Namespaces of the core group come before those of other groups, every other kind after.
+        let apart = gvk.kind == "Namespace" && gvk.group.is_empty() && rank(&gvk.kind) != 0;
+        let by_kind = if apart { String::new() } else { by_kind };
         let by_name = [
             or(&gvk.kind, "[noKind]") + "." + &or(&gvk.version, "[noVer]") + "." + &or(&gvk.group, "[noGrp]"),
             or(&resource.namespace(), "~X"),

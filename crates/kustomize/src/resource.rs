@@ -3,6 +3,7 @@
 use crate::value::{Map, Text, Value};
 
 use crate::schema;
+use crate::shared::SharedLabel;
 use crate::yaml::text_of;
 
 /// The namespace in which objects of no namespace are compared.
@@ -106,6 +107,7 @@ pub(crate) struct Resource {
     pub(crate) suffixes: Vec<Text>,
     pub(crate) behavior: Behavior,
     pub(crate) needs_hash: bool,
+    pub(crate) shared: Vec<SharedLabel>,
     /// Names of the variables whose value is read from this object.
     pub(crate) variables: Vec<String>,
 }
@@ -231,6 +233,25 @@ impl Resource {
 
     pub(crate) fn original_id(&self) -> Id {
         self.previous_ids().next().unwrap_or_else(|| self.id())
+    }
+
+    /// Whether anything is remembered of it; the original keeps that in annotations.
+    pub(crate) fn has_history(&self) -> bool {
+        !self.previous.is_empty() || !self.prefixes.is_empty() || !self.suffixes.is_empty() || self.needs_hash
+    }
+
+    /// Annotations become strings; without any the field goes.
+    pub(crate) fn write_annotations_as_text(&mut self) {
+        let Some(metadata) = self.object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+        match metadata.get_mut("annotations") {
+            Some(Value::Object(map)) if !map.is_empty() => {
+                for value in map.values_mut().filter(|value| !value.is_string()) {
+                    *value = text_of(value).unwrap_or_default().into();
+                }
+            }
+            Some(_) => drop(metadata.remove("annotations")),
+            None => {}
+        }
     }
 
     /// Remembers the present id before it changes.

@@ -61,6 +61,12 @@ pub trait FileTree {
         Ok(path.to_string())
     }
 
+    /// The names of what a directory holds, for guesses at what a missing path meant. Trees that cannot say give none.
+    fn names(&self, directory: &str) -> Vec<String> {
+        let _ = directory;
+        Vec::new()
+    }
+
     /// An identity of the file's content, such as a git object id, so that callers can keep what they derived from it.
     fn id(&self, path: &str) -> Option<[u8; 20]> {
         let _ = path;
@@ -77,6 +83,9 @@ impl<T: FileTree + ?Sized> FileTree for &T {
     }
     fn resolve(&self, path: &str) -> Result<String, TreeError> {
         (**self).resolve(path)
+    }
+    fn names(&self, directory: &str) -> Vec<String> {
+        (**self).names(directory)
     }
     fn id(&self, path: &str) -> Option<[u8; 20]> {
         (**self).id(path)
@@ -161,7 +170,16 @@ impl FileTree for Folder {
         let relative = real.strip_prefix(&self.root).map_err(|_| TreeError::Escapes)?;
         to_slashes(relative).ok_or_else(|| TreeError::Io("the path is not UTF-8".into()))
     }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        let entries = self.real(directory).ok().and_then(|real| std::fs::read_dir(real).ok());
+        let entries = entries.into_iter().flatten().take(NAMES_MAX).flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
 }
+
+/// Names of a directory that are looked through for a guess.
+const NAMES_MAX: usize = 1_000;
 
 fn to_slashes(path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path.components().map(|c| c.as_os_str().to_str()).collect();
@@ -225,6 +243,15 @@ impl FileTree for MemoryTree {
         }
         Ok(bytes.clone())
     }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        let inside = |path: &String| {
+            let rest =
+                if directory.is_empty() { path.as_str() } else { path.strip_prefix(directory)?.strip_prefix('/')? };
+            (!rest.is_empty() && !rest.contains('/')).then(|| rest.to_string())
+        };
+        self.files.keys().chain(&self.directories).filter_map(inside).take(NAMES_MAX).collect()
+    }
 }
 
 /// Changed files laid over another tree: what would be read after an edit.
@@ -275,6 +302,10 @@ impl<T: FileTree + ?Sized> FileTree for Overlay<'_, T> {
 
     fn id(&self, path: &str) -> Option<[u8; 20]> {
         if self.files.contains_key(path) { None } else { self.below.id(path) }
+    }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        self.below.names(directory)
     }
 }
 

@@ -66,11 +66,12 @@ pub(crate) fn resolve(
         return Ok(Vec::new());
     }
     let mut written = 0;
-    for resource in resources {
+    for resource in resources.iter_mut() {
         for spec in fields {
             apply_to(resource, spec, Make::Nothing, &mut |value| set(value, &mut values, &mut written))?;
         }
     }
+    crate::shared::follow(resources);
     Ok(values.into_iter().filter(|(_, known)| !known.used).map(|(name, _)| name).collect())
 }
 

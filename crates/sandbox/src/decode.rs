@@ -27,18 +27,7 @@ pub(crate) fn decode(
     object: &mut Value,
     validation: FieldValidation,
 ) -> Result<Vec<String>, ApiError> {
-    crate::object::drop_nulls(object);
-    let typed = match round_trip(resource, object) {
-        None => return Ok(Vec::new()),
-        Some(Ok(typed)) => typed,
-        Some(Err(error)) => {
-            let Resource { kind, version, .. } = resource;
-            let message = format!("{kind} in version {version:?} cannot be handled as a {kind}: json: {error}");
-            return Err(ApiError::bad_request(message));
-        }
-    };
-    let mut unknown = Vec::new();
-    drop_unknown(object, &typed, "", &mut unknown);
+    let unknown = take_unknown(resource, object)?;
     if unknown.is_empty() || validation == FieldValidation::Ignore {
         return Ok(Vec::new());
     }
@@ -52,6 +41,43 @@ pub(crate) fn decode(
         return Err(ApiError::bad_request(message));
     }
     Ok(described)
+}
+
+/// The same for an apply: the server reads it by its schema, and a field that is not in there is an error whatever the
+/// client wants to happen to unknown fields. `object` is what the server calls it: `namespace/name`.
+pub(crate) fn decode_applied(resource: &Resource, config: &mut Value, object: &str) -> Result<(), ApiError> {
+    let unknown = take_unknown(resource, config)?;
+    let described: Vec<_> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+    let described = match described.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        several => format!("errors:\n  {}", several.join("\n  ")),
+    };
+    let version = match resource.group {
+        "" => format!("/{}", resource.version),
+        group => format!("{group}/{}", resource.version),
+    };
+    let kind = resource.kind;
+    Err(ApiError::unforeseen(format!(
+        "failed to create typed patch object ({object}; {version}, Kind={kind}): {described}"
+    )))
+}
+
+/// Takes out what the type does not have, and answers with the paths.
+fn take_unknown(resource: &Resource, object: &mut Value) -> Result<Vec<String>, ApiError> {
+    crate::object::drop_nulls(object);
+    let typed = match round_trip(resource, object) {
+        None => return Ok(Vec::new()),
+        Some(Ok(typed)) => typed,
+        Some(Err(error)) => {
+            let Resource { kind, version, .. } = resource;
+            let message = format!("{kind} in version {version:?} cannot be handled as a {kind}: json: {error}");
+            return Err(ApiError::bad_request(message));
+        }
+    };
+    let mut unknown = Vec::new();
+    drop_unknown(object, &typed, "", &mut unknown);
+    Ok(unknown)
 }
 
 fn round_trip(resource: &Resource, object: &Value) -> Option<serde_json::Result<Value>> {

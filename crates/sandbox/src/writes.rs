@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::network::service;
 use crate::object::{self, text};
 use crate::quota;
-use crate::resources::{NAMESPACES, Resource};
+use crate::resources::{NAMESPACES, Resource, SERVICE_ACCOUNTS};
 use crate::store::{Key, Transaction};
 use crate::validate;
 use crate::world::World;
@@ -107,6 +107,9 @@ impl World {
         let attempt = Attempt { operation: "CREATE", resource, namespace: &key.namespace, old: None, new: &object };
         admission::check(transaction, &attempt)?;
         quota::check(transaction, resource, &key.namespace, &key.name)?;
+        if resource.plural == "pods" {
+            check_account(transaction, &key, &object)?;
+        }
         if !write.is_applied {
             let time = self.options.clock.seconds();
             let author = Author { manager: write.manager, subresource: write.subresource, time: &time };
@@ -251,6 +254,18 @@ fn check_namespace(
             "field": "metadata.namespace",
         }]);
         return Err(error);
+    }
+    Ok(())
+}
+
+/// A pod is refused until its own ServiceAccount is there. Every namespace has a `default` one, which is not stored here.
+fn check_account(transaction: &Transaction<'_>, key: &Key, pod: &Value) -> Result<(), ApiError> {
+    let account = text(pod, "/spec/serviceAccountName");
+    let named = !matches!(account, "" | "default");
+    if named && transaction.get(&Key::new(*SERVICE_ACCOUNTS, key.namespace.clone(), account)).is_none() {
+        let place = format!("{}/{account}", key.namespace);
+        let why = format!("error looking up service account {place}: serviceaccount {account:?} not found");
+        return Err(ApiError::forbidden(key.resource(), &key.name, &why));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! `shop frontend|backend|migrate`: one tier of the example, or its migration, as a process of its own, for containers.
+//! `shop faults` names the ways in which a version can be broken, one a line, for whoever makes the images.
 
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -6,10 +7,16 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use turquoise_shop::{Exit, Log, Resolver, Settings, Task, serve};
+use turquoise_shop::{Exit, Fault, Log, Resolver, Settings, Task, serve};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args == ["faults"] {
+        for fault in Fault::ALL {
+            println!("{}", fault.name());
+        }
+        return ExitCode::SUCCESS;
+    }
     let var = |name: &str| std::env::var(name).ok();
     let log: Log = Arc::new(|line| println!("{line}"));
     let version = var("SHOP_VERSION").unwrap_or_else(|| "0.0.0".to_owned());

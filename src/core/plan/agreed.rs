@@ -1,12 +1,12 @@
 //! Git and cluster agree on the live colour: the lock is kept whole, live objects are kept whole, then the watch, then
 //! what is wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::view::View;
-use super::{commit, overlay, release, verify, watch};
-use crate::core::action::{Action, Commit, Size, Topic};
+use super::{commit, jobs, overlay, release, verify, watch};
+use crate::core::action::{Action, Commit, NewBounds, Size, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
 use crate::core::ids::{CommitId, ObjectKey};
@@ -14,6 +14,7 @@ use crate::core::observed::Record;
 use crate::core::report::{Alert, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
 use crate::core::verdict::Verdict;
+use crate::core::workload::WorkloadKind;
 
 /// Rules 7 and 9 first, because they restore what the later ones read.
 pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
@@ -49,6 +50,7 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     if view.service_names(Role::Live).any(|name| view.service(name).is_none()) {
         draft.act_all(overlay::apply(view, view.head(), &[Role::Live], serving, serving.other()));
     }
+    draft.act_all(jobs::schedules(view, serving));
     draft.act_all(resized(view, serving));
     for service in view.observed.live() {
         if !verify::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
@@ -99,23 +101,33 @@ fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
     Some(Action::Recreate { colour: serving, render: pin.revision.clone(), objects, record })
 }
 
-/// Sizes from HEAD are applied in place to each colour that is not scaled down: only where the manifest's number was
-/// changed since it was last applied, so that an autoscaler or a person's hand is left alone (rule 7).
+/// Sizes and autoscalers' bounds from HEAD are applied in place to each colour that is not scaled down: only where the
+/// manifest's number was changed since it was last applied, so that an autoscaler or a person's hand is left alone (rule 7).
 pub(super) fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
     let state = view.state(colour);
     if state.is_down() || state.record.is_none() {
         return None;
     }
     let head = view.desired.render(view.head(), colour)?;
-    let sizes: Vec<Size> = head
-        .workloads
-        .iter()
-        .filter_map(|spec| {
-            let replicas = spec.replicas?;
-            let running = state.workloads.iter().find(|workload| workload.key == spec.key)?;
-            let changed = running.applied_replicas.is_some_and(|applied| applied != replicas) && running.replicas > 0;
-            changed.then(|| Size { workload: spec.key.clone(), replicas })
-        })
-        .collect();
-    (!sizes.is_empty()).then_some(Action::Resize { colour, sizes })
+    let mut versions: BTreeMap<ObjectKey, String> = BTreeMap::new();
+    let mut sizes: Vec<Size> = Vec::new();
+    for spec in &head.workloads {
+        let Some(replicas) = spec.replicas else { continue };
+        let Some(running) = state.workloads.iter().find(|workload| workload.key == spec.key) else { continue };
+        let counted = spec.key.workload_kind().is_some_and(WorkloadKind::is_counted);
+        let changed = running.applied_replicas.is_some_and(|applied| applied != replicas) && running.replicas > 0;
+        if counted && changed {
+            versions.insert(spec.key.clone(), running.resource_version.clone());
+            sizes.push(Size { workload: spec.key.clone(), replicas });
+        }
+    }
+    let mut bounds: Vec<NewBounds> = Vec::new();
+    for spec in &head.autoscalers {
+        let Some(running) = state.autoscalers.iter().find(|scaler| scaler.key == spec.key) else { continue };
+        if running.applied.is_some_and(|applied| applied != spec.bounds) {
+            versions.insert(spec.key.clone(), running.resource_version.clone());
+            bounds.push(NewBounds { autoscaler: spec.key.clone(), bounds: spec.bounds });
+        }
+    }
+    (!versions.is_empty()).then_some(Action::Resize { colour, sizes, bounds, versions })
 }

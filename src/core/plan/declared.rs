@@ -6,7 +6,7 @@ use super::standing::{self, Keep, Outcome};
 use super::verify::{self, Via};
 use super::view::View;
 use super::{commit, overlay};
-use crate::core::action::{Action, Commit, Switch, Topic};
+use crate::core::action::{Action, Commit, Topic};
 use crate::core::colour::Colour;
 use crate::core::ids::CommitId;
 use crate::core::lock::PinState;
@@ -19,7 +19,7 @@ use crate::core::verdict::Verdict;
 pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     let mut draft = Draft::default();
     let source = content(view, declared, serving);
-    draft.act_all(overlay::before_candidate(view, serving, declared));
+    draft.act_all(overlay::before_candidate(view, source, serving, declared));
     let attempt = attempt(view, source);
     if !view.carries(declared, source) {
         draft.act(standing::deploy(view, declared, source, attempt, Keep::Nothing));
@@ -56,20 +56,9 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
         let pinned = commit::pin(view, empty, declared, source, PinState::Released);
         draft.act_all(pinned.map(|pinned| Action::Commit(commit::say(view, pinned, source, Verdict::Released))));
     } else {
-        draft.act(Action::Switch(Switch {
-            services: view.live_guards(),
-            to: declared,
-            render: overlay_commit(view, source).clone(),
-            record: Switch::record(view.observed.at, source.clone(), serving, view.head().clone()),
-        }));
+        draft.act(overlay::switch(view, declared, source, serving));
     }
     draft.done(Phase::Flipping)
-}
-
-/// The commit whose routing goes with a revision: HEAD's where HEAD has that content, else the revision's own, so that
-/// a flip-back restores the old routing (rule 8).
-fn overlay_commit<'a>(view: &View<'a>, revision: &'a CommitId) -> &'a CommitId {
-    if view.desired.same_pair(view.head(), revision) { view.head() } else { revision }
 }
 
 /// What the declared colour must hold: (a) its undecided candidate, or HEAD; else (b) its pin; else (c) HEAD.

@@ -36,7 +36,7 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
         idle::keep_house(view, &mut draft, colour);
         return draft.done(Phase::Settled);
     }
-    draft.act_all(overlay::before_candidate(view, colour, colour));
+    draft.act_all(overlay::before_candidate(view, revision, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, view.head()) {
         draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));
@@ -73,7 +73,7 @@ fn first_deploy(view: &View<'_>, mut draft: Draft, colour: Colour) -> Plan {
 }
 
 fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &CommitId) -> Plan {
-    draft.act_all(overlay::before_candidate(view, colour, colour));
+    draft.act_all(overlay::before_candidate(view, revision, colour, colour));
     let attempt = view.attempt(revision);
     if !view.carries(colour, revision) {
         draft.act(standing::deploy(view, colour, revision, attempt, Keep::Nothing));

@@ -8,15 +8,16 @@ use super::view::View;
 use crate::core::action::{Action, Scale, Size};
 use crate::core::colour::Colour;
 use crate::core::ids::ObjectKey;
-use crate::core::observed::{WatchState, after};
+use crate::core::observed::{WatchState, WorkloadState, after};
 use crate::core::policy::Retire;
 use crate::core::report::Waiting;
 use crate::core::verdict::Verdict;
+use crate::core::workload::WorkloadKind;
 
 /// Scales down what was rejected or superseded, retires what was live, prunes what nothing refers to.
 pub(super) fn keep_house(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     let state = view.state(idle);
-    if !state.is_down() {
+    if !state.is_quiet() {
         let rejected = view.record(idle).is_some_and(|record| view.newest(&record.revision) == Some(Verdict::Rejected));
         let holds_pin = view.pin(idle).is_some_and(|pin| view.carries(idle, &pin.revision));
         if rejected || !holds_pin {
@@ -38,7 +39,7 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     let at = view.observed.flip().map_or(view.observed.at, |flip| after(flip.at, after_flip));
     let state = view.state(idle);
     let over = match replicas {
-        Some(replicas) => state.workloads.iter().all(|workload| workload.replicas <= replicas),
+        Some(replicas) => scaled(view, idle, replicas).is_none(),
         None => state.inventory.is_empty(),
     };
     // What no commit has said yet stands in the colour's annotations: deleted with it, it would never be said.
@@ -60,15 +61,25 @@ fn retire(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     }
 }
 
-/// Scales those workloads down that have more replicas.
+/// Scales those workloads down that have more replicas, not below what an autoscaler would bring them back to. What has no
+/// count is stopped only where nothing is to be left; CronJobs are suspended elsewhere.
 fn scaled(view: &View<'_>, idle: Colour, replicas: u32) -> Option<Action> {
-    let sizes: Vec<Size> = view
-        .state(idle)
-        .workloads
-        .iter()
-        .filter(|workload| workload.replicas > replicas)
-        .map(|workload| Size { workload: workload.key.clone(), replicas })
-        .collect();
+    let state = view.state(idle);
+    let floor = |workload: &WorkloadState| match workload.key.workload_kind() {
+        Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) if replicas > 0 => {
+            let carried = view.record(idle).map_or(view.head(), |record| &record.revision);
+            let bounds = view.desired.bounds(carried, idle, &workload.key);
+            Some(bounds.map_or(replicas, |bounds| replicas.max(bounds.min)))
+        }
+        Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) => Some(0),
+        Some(WorkloadKind::DaemonSet | WorkloadKind::Job) => (replicas == 0).then_some(0),
+        Some(WorkloadKind::CronJob) | None => None,
+    };
+    let smaller = state.workloads.iter().filter_map(|workload| {
+        let replicas = floor(workload).filter(|floor| workload.replicas > *floor)?;
+        Some(Size { workload: workload.key.clone(), replicas })
+    });
+    let sizes: Vec<Size> = smaller.collect();
     (!sizes.is_empty()).then(|| Action::Scale(Scale { colour: idle, sizes, attempt: None, guard: view.guard(idle) }))
 }
 

@@ -19,6 +19,7 @@ mod declared;
 mod draft;
 mod first;
 mod idle;
+mod jobs;
 mod overlay;
 mod release;
 mod restore;

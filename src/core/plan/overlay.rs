@@ -1,7 +1,7 @@
 //! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always.
 
 use super::view::{View, service_guard};
-use crate::core::action::{Action, ApplyOverlay};
+use crate::core::action::{Action, ApplyOverlay, Switch};
 use crate::core::colour::Colour;
 use crate::core::desired::{OverlayObject, Role};
 use crate::core::ids::CommitId;
@@ -42,12 +42,41 @@ pub(super) fn put_back(view: &View<'_>, live: Colour, preview: Colour) -> Option
     (!objects.is_empty()).then_some(Action::ApplyOverlay(ApplyOverlay { render, objects, live, preview, services }))
 }
 
-/// Shared objects and missing previews, which a candidate needs before it is deployed and checked.
-pub(super) fn before_candidate(view: &View<'_>, live: Colour, preview: Colour) -> Vec<Action> {
+/// The commit whose routing goes with a revision: HEAD's where HEAD has that content, else the revision's own.
+fn with<'a>(view: &View<'a>, revision: &'a CommitId) -> &'a CommitId {
+    if view.desired.same_pair(view.head(), revision) { view.head() } else { revision }
+}
+
+/// The switch of the live Services to a colour and its revision, with the routing that goes with it: HEAD's where HEAD has
+/// that content, else the revision's own, so that a flip-back restores the old one (rule 8). A Service whose routing there
+/// is another than was applied last, or whose selector or ports a hand has changed, is applied whole; of every other only
+/// the selector's one word changes.
+pub(super) fn switch(view: &View<'_>, to: Colour, revision: &CommitId, from: Colour) -> Action {
+    let render = with(view, revision);
+    let services = view.live_guards();
+    let differs = |name: &String| {
+        let rendered = view.desired.overlay(render).iter().find(|one| one.role == Role::Live && one.key.name == *name);
+        rendered.is_some_and(|one| {
+            let astray = view.service(name).is_some_and(|service| service.astray);
+            astray || view.observed.overlay.get(&one.key) != Some(&one.digest)
+        })
+    };
+    let whole = services.iter().map(|guard| guard.name.clone()).filter(differs).collect();
+    let record = Switch::record(view.observed.at, revision.clone(), from, view.head().clone());
+    Action::Switch(Switch { services, whole, to, render: render.clone(), record })
+}
+
+/// What a candidate needs before it is deployed and checked: shared objects from HEAD, and the previews as they belong to
+/// its content, because a port that it moved is asked through them.
+pub(super) fn before_candidate(view: &View<'_>, source: &CommitId, live: Colour, preview: Colour) -> Vec<Action> {
     let mut actions: Vec<Action> = Vec::new();
-    let missing_preview = view.service_names(Role::Preview).any(|name| view.service(name).is_none());
-    let roles: &[Role] = if missing_preview { &[Role::Shared, Role::Preview] } else { &[Role::Shared] };
-    actions.extend(apply(view, view.head(), roles, live, preview));
+    let render = with(view, source);
+    if render == view.head() {
+        actions.extend(apply(view, render, &[Role::Shared, Role::Preview], live, preview));
+    } else {
+        actions.extend(apply(view, view.head(), &[Role::Shared], live, preview));
+        actions.extend(apply(view, render, &[Role::Preview], live, preview));
+    }
     actions.extend(put_back(view, live, preview));
     actions.extend(point_previews(view, preview));
     actions

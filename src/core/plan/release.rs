@@ -28,8 +28,8 @@ pub(super) fn plan(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
         idle::keep_house(view, &mut draft, candidate);
         return draft.done(Phase::Blocked);
     }
-    draft.act_all(overlay::before_candidate(view, serving, candidate));
     let revision = view.revision();
+    draft.act_all(overlay::before_candidate(view, revision, serving, candidate));
     let attempt = view.attempt(revision);
     if !view.carries(candidate, view.head()) {
         draft.act(standing::deploy(view, candidate, revision, attempt, Keep::Nothing));

@@ -1,16 +1,20 @@
 //! Whether a colour may take traffic: ready, large enough, verified.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::draft::Draft;
+use super::jobs;
 use super::view::View;
 use crate::core::action::{Action, Deploy, Scale, Size, Stamp};
 use crate::core::colour::Colour;
 use crate::core::desired::WorkloadSpec;
 use crate::core::failure::{Failure, trouble_words};
-use crate::core::ids::CommitId;
+use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Readiness, Record, after};
 use crate::core::report::Waiting;
+use crate::core::workload::WorkloadKind;
 
 /// What became of a question about a colour.
 #[derive(Debug)]
@@ -77,11 +81,23 @@ pub(super) fn deploy(view: &View<'_>, colour: Colour, render: &CommitId, attempt
     if let Some(render) = view.desired.render(render, colour) {
         inventory.extend(render.objects.iter().cloned());
     }
+    let content = view.desired.render(render, colour);
+    let autoscaled = content.into_iter().flat_map(|render| &render.workloads).filter(|spec| spec.replicas.is_none());
+    let autoscaled: BTreeSet<ObjectKey> = autoscaled.map(|spec| spec.key.clone()).collect();
+    let mut sizes = sizes(view, colour, render, serving(view, colour));
+    // What an autoscaler owns, and what is held down, is no part of an apply: it is scaled once that is there.
+    sizes.retain(|size| match size.workload.workload_kind() {
+        Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet) => !autoscaled.contains(&size.workload),
+        Some(WorkloadKind::CronJob) => true,
+        Some(WorkloadKind::DaemonSet | WorkloadKind::Job) | None => false,
+    });
     Action::Deploy(Deploy {
         colour,
         render: render.clone(),
+        renew: jobs::renewed(view, colour, render, &record.attempt),
         record,
-        sizes: sizes(view, colour, render, serving(view, colour)),
+        autoscaled,
+        sizes,
         inventory,
         guard: view.guard(colour),
     })
@@ -115,11 +131,18 @@ pub(super) fn sizes(view: &View<'_>, colour: Colour, commit: &CommitId, serving:
         .iter()
         .filter_map(|spec| {
             let running = view.state(colour).workloads.iter().find(|workload| workload.key == spec.key);
+            if !spec.key.workload_kind().is_some_and(WorkloadKind::is_counted) {
+                return jobs::switched(spec, running);
+            }
             let manifest = at_head(view, colour, spec).replicas;
             let floor = serving.map_or(0, |serving| twin_ready(view, serving, spec));
             let wanted = match manifest {
                 Some(replicas) => replicas.max(floor),
-                None => floor.max(1),
+                // More than its autoscaler allows would be taken back at once.
+                None => {
+                    let bounds = view.desired.bounds(view.head(), colour, &spec.key);
+                    floor.min(bounds.map_or(u32::MAX, |bounds| bounds.max)).max(1)
+                }
             };
             let enough = running.is_some_and(|workload| workload.replicas >= wanted);
             (manifest.is_some() || !enough).then(|| Size { workload: spec.key.clone(), replicas: wanted })
@@ -150,6 +173,9 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
     let Some(record) = &state.record else {
         return Standing::Failed(Failure::NothingDeployed { colour });
     };
+    if record.attempt != attempt && jobs::has_failed(state) {
+        return Standing::Act(Box::new(deploy(view, colour, &record.revision, attempt.to_owned(), Keep::Nothing)));
+    }
     let wanted = sizes(view, colour, &record.revision, serving(view, colour));
     let replicas = |size: &Size| {
         state.workloads.iter().find(|workload| workload.key == size.workload).map_or(0, |workload| workload.replicas)
@@ -204,7 +230,8 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
 
 /// The first workload that is ready but smaller than wanted: `(ready, wanted)`.
 fn too_few(view: &View<'_>, colour: Colour, wanted: &[Size]) -> Option<(u32, u32)> {
-    wanted.iter().find_map(|size| {
+    let counted = wanted.iter().filter(|size| size.workload.workload_kind().is_some_and(WorkloadKind::is_counted));
+    counted.into_iter().find_map(|size| {
         let state = view.state(colour).workloads.iter().find(|workload| workload.key == size.workload)?;
         (state.ready < size.replicas).then_some((state.ready, size.replicas))
     })

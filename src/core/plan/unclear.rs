@@ -1,9 +1,9 @@
 //! The cluster's selector is missing, foreign or in disagreement: both colours are in use (rule 6).
 
-use super::commit;
 use super::draft::Draft;
 use super::view::View;
-use crate::core::action::{Action, Switch, Topic};
+use super::{commit, overlay};
+use crate::core::action::{Action, Topic};
 use crate::core::colour::Colour;
 use crate::core::observed::Readiness;
 use crate::core::report::{Blocked, Phase, Plan};
@@ -23,12 +23,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour) -> Plan {
             draft.done(Phase::Flipping)
         }
         Some(pin) => {
-            draft.act(Action::Switch(Switch {
-                services: view.live_guards(),
-                to: declared,
-                render: view.head().clone(),
-                record: Switch::record(view.observed.at, pin.revision.clone(), declared.other(), view.head().clone()),
-            }));
+            draft.act(overlay::switch(view, declared, &pin.revision, declared.other()));
             draft.done(Phase::Flipping)
         }
         None => {

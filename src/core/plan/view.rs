@@ -8,6 +8,7 @@ use crate::core::lock::{Pin, PinState};
 use crate::core::observed::{ColourState, Observed, Record, ServiceState};
 use crate::core::policy::Policy;
 use crate::core::verdict::Verdict;
+use crate::core::workload::WorkloadKind;
 
 /// One look at one app.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +86,11 @@ impl<'a> View<'a> {
             return Vec::new();
         };
         let there = |key: &ObjectKey| state.present.contains(key) || (key.is_secret() && state.inventory.contains(key));
-        render.objects.iter().filter(|key| !there(key)).collect()
+        // A Job that is gone from a colour that takes or took traffic has done its work: it is not done twice.
+        let served = state.record.as_ref().is_some_and(|record| record.in_use)
+            || self.observed.live().any(|service| service.selects.as_deref() == Some(colour.as_str()));
+        let done = |key: &ObjectKey| served && key.is_kind(WorkloadKind::Job);
+        render.objects.iter().filter(|key| !there(key) && !done(key)).collect()
     }
 
     /// What must still be so when a colour that is not in use is written.

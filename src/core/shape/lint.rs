@@ -4,26 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{LiveSide, Manifest, Parts, labels};
+use super::{LiveSide, Manifest, Parts, kinds, labels};
 use crate::core::colour::Colour;
 use crate::core::policy::Policy;
 use crate::core::text::OneLine;
+use crate::core::workload::WorkloadKind;
 
 /// More problems than this say no more: the file that causes them is named by then.
 const PROBLEMS_MAX: usize = 50;
-
-/// Kinds that run pods and that turquoise cannot hold in two colours yet: it could neither scale them down nor tell
-/// whether they are ready.
-const UNHANDLED_KINDS: [(&str, &str); 8] = [
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("apps", "ReplicaSet"),
-    ("batch", "Job"),
-    ("batch", "CronJob"),
-    ("", "Pod"),
-    ("", "ReplicationController"),
-    ("argoproj.io", "Rollout"),
-];
 
 /// Kinds without a namespace, of Kubernetes itself and the Gateway API. Others show by discovery when applied.
 const CLUSTER_KINDS: [(&str, &str); 26] = [
@@ -79,11 +67,12 @@ pub(super) fn objects(parts: &Parts<'_>, policy: &Policy) -> Vec<OneLine> {
         let folder = Part::Colour(colour).name(policy);
         if manifests.is_empty() {
             problems.push(OneLine::new(&format!("{folder}: renders no objects: {colour} would have nothing to run")));
-        } else if !manifests.iter().any(|manifest| manifest.key().is_some_and(|key| key.is_workload())) {
-            problems
-                .push(OneLine::new(&format!("{folder}: renders no Deployment: {colour} would have nothing to run")));
+        } else if !manifests.iter().any(serves) {
+            problems.push(OneLine::new(&format!(
+                "{folder}: renders no Deployment, StatefulSet or DaemonSet: {colour} would have nothing to serve with"
+            )));
         }
-        problems.extend(manifests.iter().filter_map(|manifest| unhandled(manifest, colour)));
+        problems.extend(manifests.iter().filter_map(|manifest| kinds::problem_of(manifest, colour)));
     }
     let mut names: BTreeMap<(&str, &str, &str), (Part, &Manifest)> = BTreeMap::new();
     let sides = [
@@ -117,17 +106,8 @@ pub(super) fn objects(parts: &Parts<'_>, policy: &Policy) -> Vec<OneLine> {
     problems
 }
 
-fn unhandled(manifest: &Manifest, colour: Colour) -> Option<OneLine> {
-    let known = UNHANDLED_KINDS.contains(&(manifest.group(), manifest.kind()));
-    known.then(|| {
-        problem(
-            manifest,
-            &format!(
-                "cannot be released by colour yet: of the kinds that run pods only Deployment can; \
-                 take it out of the overlay of {colour}"
-            ),
-        )
-    })
+fn serves(manifest: &Manifest) -> bool {
+    manifest.key().and_then(|key| key.workload_kind()).is_some_and(WorkloadKind::serves)
 }
 
 /// Identity and namespace.
@@ -157,7 +137,7 @@ pub(super) fn selectors(parts: &Parts<'_>, side: &LiveSide) -> Vec<OneLine> {
     let mut problems = Vec::new();
     for colour in Colour::BOTH {
         for manifest in parts.colours[colour] {
-            if manifest.key().is_some_and(|key| key.is_workload()) {
+            if serves(manifest) {
                 let selector = manifest.value.pointer("/spec/selector").unwrap_or(&Value::Null);
                 let own = labels::selects(selector, template_labels(manifest));
                 let reaches = |colour| own_pods(parts, colour, |pod| labels::selects(selector, pod));
@@ -261,6 +241,6 @@ fn ports(parts: &Parts<'_>, policy: &Policy) -> Vec<OneLine> {
     missing.collect()
 }
 
-fn problem(manifest: &Manifest, what: &str) -> OneLine {
+pub(super) fn problem(manifest: &Manifest, what: &str) -> OneLine {
     OneLine::new(&format!("{}: {} {} {what}", manifest.place(), manifest.kind(), manifest.name()))
 }

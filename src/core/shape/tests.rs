@@ -17,6 +17,10 @@ fn service(name: &str, selector: Value) -> Manifest {
     manifest(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": selector}}))
 }
 
+fn other(api_version: &str, kind: &str, spec: Value) -> Manifest {
+    manifest(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "other"}, "spec": spec}))
+}
+
 struct App {
     blue: Vec<Manifest>,
     green: Vec<Manifest>,
@@ -62,7 +66,7 @@ type Row = (fn(&mut App), &'static str);
 
 #[test]
 fn what_would_be_unsafe_is_refused_by_name() {
-    let rows: [Row; 15] = [
+    let rows: [Row; 18] = [
         (|app| app.green = app.blue.clone(), "rendered by overlays/blue and by overlays/green"),
         (
             |app| app.live.push(deployment("shop-blue", json!({"a": "b"}))),
@@ -76,9 +80,24 @@ fn what_would_be_unsafe_is_refused_by_name() {
         (
             |app| {
                 app.blue
-                    .push(manifest(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}})))
+                    .push(manifest(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "db"}})))
             },
-            "a.yaml:3: StatefulSet db cannot be released by colour yet",
+            "a.yaml:3: ReplicaSet db cannot be released by colour",
+        ),
+        (
+            |app| app.blue.push(other("apps/v1", "StatefulSet", json!({"updateStrategy": {"type": "OnDelete"}}))),
+            "StatefulSet other updates its pods only when a hand deletes them",
+        ),
+        (
+            |app| {
+                let strategy = json!({"updateStrategy": {"rollingUpdate": {"partition": 1}}});
+                app.blue.push(other("apps/v1", "StatefulSet", strategy));
+            },
+            "below its `partition`",
+        ),
+        (
+            |app| app.blue.push(other("batch/v1", "Job", json!({"ttlSecondsAfterFinished": 60}))),
+            "take `ttlSecondsAfterFinished` out",
         ),
         (
             |app| app.live.push(manifest(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}))),
@@ -158,12 +177,33 @@ fn the_colour_is_no_content_of_the_overlay() {
 }
 
 #[test]
+fn what_runs_by_itself_is_no_number() {
+    let mut app = App::sound();
+    for (kind, spec, expect) in [
+        ("Job", json!({}), 1),
+        ("CronJob", json!({"schedule": "0 3 * * *"}), 1),
+        ("CronJob", json!({"schedule": "0 3 * * *", "suspend": true}), 0),
+    ] {
+        app.blue.truncate(2);
+        app.blue.push(other("batch/v1", kind, spec.clone()));
+        let shape = app.shape().expect("a shape");
+        let found = shape.renders.blue.workloads.iter().find(|workload| workload.key.kind == kind);
+        assert_eq!(found.expect("a workload").replicas, Some(expect), "{kind} {spec}");
+    }
+}
+
+#[test]
 fn an_autoscaler_owns_the_size() {
     let mut app = App::sound();
     app.blue.push(manifest(json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "hpa-blue"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "shop-blue"}}})));
+        "metadata": {"name": "hpa-blue"}, "spec": {"minReplicas": 2, "maxReplicas": 9,
+            "scaleTargetRef": {"kind": "Deployment", "name": "shop-blue"}}})));
     app.green[0].value["spec"]["replicas"] = Value::Null;
     let shape = app.shape().expect("a shape");
     assert_eq!(shape.renders.blue.workloads[0].replicas, None);
+    let scaler = &shape.renders.blue.autoscalers[0];
+    assert!(scaler.scales(&shape.renders.blue.workloads[0].key));
+    assert_eq!(scaler.bounds.to_string().parse(), Ok(scaler.bounds));
+    assert_eq!(scaler.bounds.to_string(), "2-9");
     assert_eq!(shape.renders.green.workloads[0].replicas, Some(1));
 }

@@ -106,6 +106,7 @@ fn cost(world: &World, action: &Action) -> u64 {
         | Action::MarkInUse { .. }
         | Action::Recreate { .. }
         | Action::Resize { .. }
+        | Action::Schedules(_)
         | Action::Prune { .. }
         | Action::PointPreviews { .. } => 0,
     }

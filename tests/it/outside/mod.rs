@@ -18,3 +18,4 @@ mod sshd;
 mod stage;
 mod traffic;
 mod transport;
+mod workloads;

@@ -20,7 +20,11 @@ const RETIRING: [Retiring; 6] =
 pub(crate) fn schedule(seed: u64) -> Schedule {
     let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let setup = Setup {
-        tiers: if rng.u8(..3) == 0 { 2 } else { 1 },
+        tiers: match rng.u8(..6) {
+            0 => 2,
+            1 => 3,
+            _ => 1,
+        },
         live_services: if rng.u8(..4) == 0 { 2 } else { 1 },
         manual: rng.u8(..5) == 0,
         retiring: RETIRING[rng.usize(..RETIRING.len())],
@@ -90,7 +94,10 @@ fn op(rng: &mut Rng) -> Op {
         31 => Op::Kill,
         32 => Op::Rot,
         33 => Op::Outage,
-        34 => Op::Size(1 + rng.u32(..3)),
+        34 => {
+            let size = 1 + rng.u32(..6);
+            if size > 3 { Op::Autoscaled(size) } else { Op::Size(size) }
+        }
         35 => Op::Routing,
         36 => Op::Shared,
         37 => Op::SelectorBroken,

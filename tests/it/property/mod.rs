@@ -47,7 +47,7 @@ pub(crate) fn violations(schedule: &Schedule, planner: Planner) -> Vec<String> {
 fn is_denied(schedule: &Schedule, world: &World) -> bool {
     let plain = |op: &Op| match op {
         Op::Bump(_) | Op::Empty | Op::Kill | Op::BothOverlays | Op::IdleOverlay | Op::Size(_) => true,
-        Op::Revert(_) | Op::Routing | Op::Shared => true,
+        Op::Revert(_) | Op::Routing | Op::Shared | Op::Autoscaled(_) => true,
         Op::Selector
         | Op::BumpAndSelector
         | Op::LiveOverlay

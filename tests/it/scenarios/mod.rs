@@ -5,6 +5,7 @@ mod faults;
 mod manual;
 mod people;
 mod releases;
+mod workloads;
 
 use turquoise::core::action::Action;
 use turquoise::core::colour::Colour;

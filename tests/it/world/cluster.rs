@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use turquoise::core::colour::{ByColour, Colour};
+use turquoise::core::desired::Bounds;
 use turquoise::core::ids::{Digest, ObjectKey};
 use turquoise::core::observed::{FlipRecord, PodState, Record, Trouble};
 use turquoise::core::trouble::TroubleReason;
+use turquoise::core::workload::WorkloadKind;
 
 use super::git::Content;
 
@@ -20,6 +22,8 @@ pub(crate) const WATCH_FAILS: u32 = 7;
 pub(crate) const NEVER_READY: u32 = 6;
 /// Content whose pods get ready, and crash soon after.
 pub(crate) const CRASHES: u32 = 5;
+/// Content whose Job fails, where there is one.
+pub(crate) const MIGRATION_FAILS: u32 = 10;
 /// Content whose pods take [`SLOW_START_S`] longer to get ready.
 pub(crate) const SLOW: u32 = 4;
 
@@ -29,7 +33,7 @@ const CRASH_AFTER_S: i64 = 2;
 
 /// Whether content is of the kind that can be released.
 pub(crate) fn is_healthy(content: Content) -> bool {
-    ![NEVER_PULLS, SMOKE_FAILS, WATCH_FAILS, NEVER_READY, CRASHES].contains(&content.base)
+    ![NEVER_PULLS, SMOKE_FAILS, WATCH_FAILS, NEVER_READY, CRASHES, MIGRATION_FAILS].contains(&content.base)
 }
 
 /// How the world behaves.
@@ -59,6 +63,10 @@ pub(crate) struct Workload {
     pub(crate) content: Content,
     pub(crate) replicas: u32,
     pub(crate) applied_replicas: u32,
+    /// A Job or a CronJob that turquoise holds.
+    pub(crate) parked: bool,
+    /// When a Job began.
+    pub(crate) born_s: i64,
     pub(crate) record: Option<Record>,
     pub(crate) pods: Vec<Pod>,
 }
@@ -67,6 +75,8 @@ pub(crate) struct Workload {
 pub(crate) struct Objects {
     pub(crate) workloads: Vec<Workload>,
     pub(crate) configs: BTreeSet<ObjectKey>,
+    /// Autoscalers, with the bounds that were applied and the resource version.
+    pub(crate) autoscalers: BTreeMap<ObjectKey, (Bounds, u64)>,
     pub(crate) inventory: BTreeSet<ObjectKey>,
 }
 
@@ -153,12 +163,46 @@ pub(crate) fn uid(number: u64) -> String {
 }
 
 impl Workload {
+    pub(crate) fn is_kind(&self, kind: WorkloadKind) -> bool {
+        self.key.is_kind(kind)
+    }
+
+    /// Whether it has pods that answer.
+    pub(crate) fn serves(&self) -> bool {
+        self.key.workload_kind().is_some_and(WorkloadKind::serves)
+    }
+
+    /// When a Job ends, well or badly.
+    fn ends_s(&self, pace: Pace) -> Option<i64> {
+        (self.is_kind(WorkloadKind::Job) && !self.parked).then_some(self.born_s + pace.start_s)
+    }
+
+    pub(crate) fn has_ended(&self, pace: Pace, now_s: i64) -> bool {
+        self.ends_s(pace).is_some_and(|at| now_s >= at)
+    }
+
+    /// What a Job says once it has failed.
+    pub(crate) fn trouble(&self, pace: Pace, now_s: i64) -> Option<Trouble> {
+        let failed = self.has_ended(pace, now_s) && self.content.base == MIGRATION_FAILS;
+        failed.then(|| Trouble {
+            reason: TroubleReason::of("BackoffLimitExceeded"),
+            words: "no such table".into(),
+            hopeless_from: Some(Timestamp::MIN),
+        })
+    }
+
     pub(crate) fn ready(&self, pace: Pace, now_s: i64) -> usize {
         self.pods.iter().filter(|pod| pod.is_ready(pace, now_s)).count()
     }
 
     pub(crate) fn is_rolled_out(&self, pace: Pace, now_s: i64) -> bool {
-        self.ready(pace, now_s) == self.replicas as usize
+        match self.key.workload_kind() {
+            Some(WorkloadKind::Job) => self.has_ended(pace, now_s) && self.trouble(pace, now_s).is_none(),
+            Some(WorkloadKind::CronJob) => true,
+            Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet) | None => {
+                self.ready(pace, now_s) == self.replicas as usize
+            }
+        }
     }
 }
 
@@ -170,8 +214,9 @@ impl Objects {
     }
 
     pub(crate) fn is_ready(&self, pace: Pace, now_s: i64) -> bool {
-        !self.workloads.is_empty()
-            && self.workloads.iter().all(|workload| workload.replicas > 0 && workload.is_rolled_out(pace, now_s))
+        let up = |workload: &Workload| workload.replicas > 0 || !workload.serves();
+        self.workloads.iter().any(Workload::serves)
+            && self.workloads.iter().all(|workload| up(workload) && workload.is_rolled_out(pace, now_s))
     }
 
     pub(crate) fn ready_pods(&self, pace: Pace, now_s: i64) -> BTreeSet<u64> {
@@ -180,7 +225,12 @@ impl Objects {
     }
 
     pub(crate) fn replicas(&self) -> u32 {
-        self.workloads.iter().map(|workload| workload.replicas).sum()
+        self.workloads.iter().filter(|workload| workload.serves()).map(|workload| workload.replicas).sum()
+    }
+
+    /// CronJobs that are not suspended.
+    pub(crate) fn schedules(&self) -> impl Iterator<Item = &Workload> {
+        self.workloads.iter().filter(|workload| workload.is_kind(WorkloadKind::CronJob) && workload.replicas > 0)
     }
 
     /// What all workloads agree on. A write that was cut off in the middle leaves them in two minds: about what they
@@ -254,6 +304,9 @@ impl Cluster {
 
     /// Gives a workload the pods that its spec asks for: fresh ones if the content changed, else as many more or fewer.
     pub(crate) fn settle_pods(&mut self, colour: Colour, index: usize, replaced: bool, now_s: i64) {
+        if !self.colours[colour].workloads[index].serves() {
+            return;
+        }
         let (content, replicas) = {
             let workload = &mut self.colours[colour].workloads[index];
             if replaced {
@@ -268,6 +321,17 @@ impl Cluster {
             let pod = Pod { uid: self.next(), born_s: now_s, content, rotten };
             self.colours[colour].workloads[index].pods.push(pod);
         }
+    }
+
+    /// An autoscaler's write: the size of a colour's first workload that serves.
+    pub(crate) fn autoscale(&mut self, colour: Colour, size: u32, now_s: i64) -> bool {
+        let version = self.next();
+        let workloads = &mut self.colours[colour].workloads;
+        let Some(at) = workloads.iter().position(Workload::serves) else { return false };
+        workloads[at].version = version;
+        workloads[at].replicas = size;
+        self.settle_pods(colour, at, false, now_s);
+        true
     }
 
     /// Lets EndpointSlices follow the pods.
@@ -293,7 +357,9 @@ impl Cluster {
         let workloads = self.colours.iter().flat_map(|(_, objects)| &objects.workloads);
         let pods = workloads.flat_map(|workload| &workload.pods);
         let turns = pods.filter_map(|pod| pod.turns(self.pace, now_s));
-        turns.chain(self.services.iter().filter_map(|service| service.due_s)).min()
+        let jobs = self.colours.iter().flat_map(|(_, objects)| &objects.workloads);
+        let ends = jobs.filter_map(|job| job.ends_s(self.pace)).filter(|at| *at > now_s);
+        turns.chain(ends).chain(self.services.iter().filter_map(|service| service.due_s)).min()
     }
 }
 

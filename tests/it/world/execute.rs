@@ -11,6 +11,7 @@ use turquoise::core::desired::Role;
 use turquoise::core::ids::{CommitId, ObjectKey};
 use turquoise::core::message::commit_message;
 use turquoise::core::observed::{CheckKey, FlipRecord, Record};
+use turquoise::core::workload::WorkloadKind;
 
 use super::cluster::{Objects, SMOKE_FAILS, Service, WATCH_FAILS, Workload};
 use super::git::{self, Author, BRANCH, Content, index};
@@ -41,7 +42,7 @@ impl Cut {
     }
 
     /// Asks leave for one write.
-    fn write(&mut self) -> Result<(), Failure> {
+    pub(super) fn write(&mut self) -> Result<(), Failure> {
         match &mut self.left {
             Some(0) => Err(Failure::Cut),
             Some(left) => {
@@ -53,7 +54,7 @@ impl Cut {
     }
 }
 
-fn guard(holds: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
+pub(super) fn guard(holds: bool, why: impl FnOnce() -> String) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure::Guard(why())) }
 }
 
@@ -73,7 +74,8 @@ impl World {
             Action::Recreate { colour, render, objects, record } => {
                 self.recreate(*colour, render, objects, record, cut)
             }
-            Action::Resize { colour, sizes } => self.resize(*colour, sizes, cut),
+            Action::Resize { colour, sizes, bounds, versions } => self.resize(*colour, sizes, bounds, versions, cut),
+            Action::Schedules(schedules) => self.run_schedules(schedules, cut),
             Action::Prune { colour, objects, guard } => self.prune(*colour, objects, guard, cut),
             Action::PointPreviews { services, to } => {
                 self.service_guards(services)?;
@@ -93,7 +95,7 @@ impl World {
         }
     }
 
-    fn service_guards(&self, guards: &[ServiceGuard]) -> Result<(), Failure> {
+    pub(super) fn service_guards(&self, guards: &[ServiceGuard]) -> Result<(), Failure> {
         guards.iter().try_for_each(|seen| {
             let now = self.cluster.services.iter().find(|service| service.name == seen.name);
             let holds =
@@ -120,9 +122,15 @@ impl World {
         let content = self.git.commits[index(&deploy.render)].tree.content(deploy.colour);
         self.judge.writes(deploy.colour, &self.cluster, "deployed to");
         let render = self.renders.one(&self.setup, &self.git, &deploy.render, deploy.colour);
+        for (job, _) in &deploy.renew {
+            cut.write()?;
+            self.cluster.colours[deploy.colour].workloads.retain(|workload| workload.key != *job);
+        }
         cut.write()?;
         self.cluster.colours[deploy.colour].inventory = deploy.inventory.clone();
-        for key in &render.objects {
+        let mut keys: Vec<&ObjectKey> = render.objects.iter().collect();
+        keys.sort_by_key(|key| !key.is_kind(WorkloadKind::Job));
+        for key in keys {
             cut.write()?;
             self.put(deploy.colour, key, content, &deploy.record, &deploy.render, &deploy.sizes);
         }
@@ -140,22 +148,38 @@ impl World {
         sizes: &[Size],
     ) {
         if !key.is_workload() {
-            self.cluster.colours[colour].configs.insert(key.clone());
+            self.put_config(colour, key, render);
             return;
         }
         self.judge.acted_on(&record.revision);
         let version = self.cluster.next();
-        let manifest = self.git.commits[index(render)].tree.size;
+        let spec = self.renders.one(&self.setup, &self.git, render, colour);
+        let manifest = spec.workloads.iter().find(|spec| spec.key == *key).and_then(|spec| spec.replicas);
         let size = sizes.iter().find(|size| size.workload == *key).map(|size| size.replicas);
         let workloads = &mut self.cluster.colours[colour].workloads;
         let at = workloads.iter().position(|workload| workload.key == *key);
         let replaced = at.is_none_or(|at| workloads[at].content != content);
+        let old = at.map(|at| (workloads[at].replicas, workloads[at].parked, workloads[at].born_s));
+        if key.is_kind(WorkloadKind::Job) && old.is_some() && replaced {
+            self.judge.changes_a_job();
+        }
+        // What lets a held Job go on is a patch of its own; a CronJob is as the apply says.
+        let held = match (key.workload_kind(), size) {
+            (Some(WorkloadKind::CronJob), size) => size == Some(0),
+            (Some(WorkloadKind::Job), None) => old.is_some_and(|(_, parked, _)| parked),
+            (_, _) => false,
+        };
+        let goes_on = old.is_some_and(|(_, parked, _)| parked) && !held;
+        let workloads = &mut self.cluster.colours[colour].workloads;
         let fresh = Workload {
             key: key.clone(),
             version,
             content,
-            replicas: size.unwrap_or(manifest),
-            applied_replicas: manifest,
+            // What an autoscaler owns stays as it is.
+            replicas: size.or(manifest).or(old.map(|(replicas, ..)| replicas)).unwrap_or(1),
+            applied_replicas: manifest.unwrap_or(1),
+            parked: held,
+            born_s: old.filter(|_| !goes_on).map_or(self.now_s, |(_, _, born_s)| born_s),
             record: Some(record.clone()),
             pods: at.map(|at| std::mem::take(&mut workloads[at].pods)).unwrap_or_default(),
         };
@@ -182,6 +206,10 @@ impl World {
             workload.version = version;
             if let Some(size) = scale.sizes.iter().find(|size| size.workload == workload.key) {
                 workload.replicas = size.replicas;
+                if !workload.serves() {
+                    workload.parked = size.replicas == 0;
+                    workload.born_s = self.now_s;
+                }
             }
             if let (Some((attempt, started_at)), Some(record)) = (&scale.attempt, &mut workload.record) {
                 record.attempt.clone_from(attempt);
@@ -226,24 +254,9 @@ impl World {
             cut.write()?;
             let workloads = &self.cluster.colours[colour].workloads;
             if !workloads.iter().any(|workload| workload.key == *key) {
-                self.put(colour, key, content, record, render, &[]);
+                let held = key.is_kind(WorkloadKind::CronJob).then(|| Size { workload: key.clone(), replicas: 0 });
+                self.put(colour, key, content, record, render, held.as_slice());
             }
-        }
-        Ok(())
-    }
-
-    fn resize(&mut self, colour: Colour, sizes: &[Size], cut: &mut Cut) -> Result<(), Failure> {
-        for size in sizes {
-            cut.write()?;
-            let version = self.cluster.next();
-            let workloads = &mut self.cluster.colours[colour].workloads;
-            let Some(at) = workloads.iter().position(|workload| workload.key == size.workload) else {
-                return Err(Failure::Guard(format!("{} is gone", size.workload)));
-            };
-            workloads[at].version = version;
-            workloads[at].replicas = size.replicas;
-            workloads[at].applied_replicas = size.replicas;
-            self.cluster.settle_pods(colour, at, false, self.now_s);
         }
         Ok(())
     }
@@ -259,8 +272,9 @@ impl World {
         self.judge.writes(colour, &self.cluster, "pruned");
         for key in objects {
             cut.write()?;
-            let Objects { workloads, configs, inventory } = &mut self.cluster.colours[colour];
+            let Objects { workloads, configs, autoscalers, inventory } = &mut self.cluster.colours[colour];
             workloads.retain(|workload| workload.key != *key);
+            autoscalers.remove(key);
             configs.remove(key);
             inventory.remove(key);
         }

@@ -11,6 +11,7 @@ use turquoise::core::lock::PinState;
 use turquoise::core::observed::Observed;
 use turquoise::core::report::Plan;
 use turquoise::core::verdict::Verdict;
+use turquoise::core::workload::WorkloadKind;
 
 use super::World;
 use super::cluster::{Cluster, is_healthy};
@@ -22,6 +23,8 @@ pub(crate) const STEPS_TO_REST_MAX: usize = 600;
 /// for what it undoes.
 const COMMITS_PER_ACT_MAX: usize = 6;
 const DAY_S: i64 = 86_400;
+/// Pods that an autoscaler asks for are ready by then, and a plan from before is done.
+const GROWTH_S_MAX: i64 = 60;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Judge {
@@ -41,6 +44,8 @@ pub(crate) struct Judge {
     pub(crate) facts_reverted: bool,
     /// The newest plan was made from a stale look.
     stale: bool,
+    /// When an autoscaler has moved last.
+    pub(crate) grown_s: Option<i64>,
     /// A person deleted a workload in the cluster.
     pub(crate) hand_deleted: bool,
     /// A person wrote the lock.
@@ -113,6 +118,18 @@ impl Judge {
         self.facts_reverted |= facts;
     }
 
+    /// A Job's template cannot change.
+    pub(crate) fn changes_a_job(&mut self) {
+        self.violated("a Job is applied with another template");
+    }
+
+    /// CronJobs run in one colour at most.
+    pub(crate) fn schedules(&mut self, cluster: &Cluster) {
+        if Colour::BOTH.into_iter().all(|colour| cluster.colours[colour].schedules().next().is_some()) {
+            self.violated("CronJobs of both colours run");
+        }
+    }
+
     /// I1 at the moment of the patch.
     pub(crate) fn switches(&mut self, switch: &Switch, desired: &Desired, cluster: &Cluster, now_s: i64) {
         let objects = &cluster.colours[switch.to];
@@ -137,7 +154,9 @@ impl Judge {
         }
         if let Some(from) = cluster.serving() {
             let ready = |colour: Colour| cluster.colours[colour].ready_pods(cluster.pace, now_s).len();
-            if ready(switch.to) < ready(from) {
+            // Pods of an autoscaler that became ready since the look could not be known of.
+            let grows = self.grown_s.is_some_and(|at| now_s - at <= GROWTH_S_MAX);
+            if ready(switch.to) < ready(from) && !grows {
                 self.violated("I1 traffic to fewer ready pods than before");
             }
         }
@@ -266,6 +285,13 @@ impl World {
             self.judge.violated("I1 the serving colour is not ready at rest");
         }
         let idle = &self.cluster.colours[colour.other()];
+        let crons = |objects: &super::cluster::Objects| {
+            let crons = objects.workloads.iter().filter(|workload| workload.is_kind(WorkloadKind::CronJob));
+            crons.map(|cron| cron.replicas > 0).collect::<Vec<bool>>()
+        };
+        if crons(idle).contains(&true) || (!gone && crons(&self.cluster.colours[colour]).contains(&false)) {
+            self.judge.violated("the serving colour's CronJobs do not run at rest, or the other's do");
+        }
         let rejected =
             idle.record().is_some_and(|record| self.git.verdicts().newest(&record.revision) == Some(Verdict::Rejected));
         if rejected && idle.replicas() > 0 {

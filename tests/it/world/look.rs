@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use turquoise::core::colour::{ByColour, Colour};
-use turquoise::core::desired::{Declared, Desired, Overlay, OverlayObject, Render, Role, SelectorChange, WorkloadSpec};
+use turquoise::core::desired::{
+    AutoscalerSpec, Bounds, Declared, Desired, Overlay, OverlayObject, Render, Role, SelectorChange, WorkloadSpec,
+};
 use turquoise::core::ids::{AppName, CommitId, Digest, ObjectKey};
-use turquoise::core::observed::{CheckState, ColourState, Observed, ServiceState, WorkloadState};
+use turquoise::core::observed::{AutoscalerState, CheckState, ColourState, Observed, ServiceState, WorkloadState};
+use turquoise::core::workload::WorkloadKind;
 
 use super::cluster::{Cluster, moment, uid};
 use super::git::{Author, BRANCH, Git, Tree, id, index};
@@ -16,9 +19,28 @@ fn key(api_version: &str, kind: &str, name: String) -> ObjectKey {
     ObjectKey { api_version: api_version.into(), kind: kind.into(), namespace: None, name }
 }
 
-/// The names of the workloads of one tier or of two, without their colour.
-pub(crate) fn workload_names(setup: &Setup) -> &'static [&'static str] {
-    if setup.tiers == 1 { &["web"] } else { &["web", "api"] }
+/// The workloads of one tier, of two, or of every kind of size, without their colour.
+fn workload_names(setup: &Setup) -> &'static [(WorkloadKind, &'static str)] {
+    match setup.tiers {
+        1 => &[(WorkloadKind::Deployment, "web")],
+        2 => &[(WorkloadKind::Deployment, "web"), (WorkloadKind::Deployment, "api")],
+        _ => &[(WorkloadKind::Job, "migrate"), (WorkloadKind::Deployment, "web"), (WorkloadKind::CronJob, "night")],
+    }
+}
+
+/// No autoscaler of the world goes further.
+const SIZE_MAX: u32 = 20;
+
+/// The autoscaler of the first tier, where there is one.
+fn autoscalers(setup: &Setup, tree: &Tree, colour: Colour) -> Vec<AutoscalerSpec> {
+    if setup.tiers < 3 {
+        return Vec::new();
+    }
+    vec![AutoscalerSpec {
+        key: key("autoscaling/v2", "HorizontalPodAutoscaler", format!("web-{colour}")),
+        target: ("Deployment".into(), format!("web-{colour}")),
+        bounds: Bounds { min: tree.size, max: SIZE_MAX },
+    }]
 }
 
 /// The live Services.
@@ -33,18 +55,25 @@ pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
     let content = tree.content(colour);
     let workloads: Vec<WorkloadSpec> = workload_names(setup)
         .iter()
-        .map(|name| WorkloadSpec {
-            key: key("apps/v1", "Deployment", format!("{name}-{colour}")),
-            replicas: Some(tree.size),
+        .map(|(kind, name)| WorkloadSpec {
+            key: key(kind.gvk().0, kind.gvk().1, format!("{name}-{colour}")),
+            replicas: match kind {
+                WorkloadKind::Deployment if setup.tiers > 2 => None,
+                WorkloadKind::Deployment | WorkloadKind::StatefulSet => Some(tree.size),
+                WorkloadKind::DaemonSet | WorkloadKind::Job | WorkloadKind::CronJob => Some(1),
+            },
             twin: (*name).to_owned(),
         })
         .collect();
+    let autoscalers = autoscalers(setup, tree, colour);
     let mut objects: BTreeSet<ObjectKey> = workloads.iter().map(|workload| workload.key.clone()).collect();
+    objects.extend(autoscalers.iter().map(|scaler| scaler.key.clone()));
     objects.insert(key("v1", "ConfigMap", format!("settings-{colour}-{content}")));
     Render {
         digest: Digest::new(format!("{colour}:{content}")),
         images: vec![format!("shop:{}", tree.base)],
         workloads,
+        autoscalers,
         objects,
     }
 }
@@ -166,12 +195,17 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
             WorkloadState {
                 key: workload.key.clone(),
                 resource_version: workload.version.to_string(),
-                replicas: workload.replicas,
+                revision: workload.record.as_ref().map(|record| record.revision.clone()),
+                replicas: match workload.key.workload_kind() {
+                    Some(WorkloadKind::Job) => u32::from(!workload.parked && !workload.has_ended(cluster.pace, now_s)),
+                    _ => workload.replicas,
+                },
+                parked: workload.parked,
+                trouble: workload.trouble(cluster.pace, now_s),
                 applied_replicas: Some(workload.applied_replicas),
                 rolled_out: workload.is_rolled_out(cluster.pace, now_s),
                 ready: u32::try_from(workload.ready(cluster.pace, now_s)).unwrap_or(u32::MAX),
                 pods: pods.map(|(at, pod)| pod.state(name(at), cluster.pace, now_s)).collect(),
-                trouble: None,
             }
         })
         .collect();
@@ -183,7 +217,13 @@ fn colour_state(cluster: &Cluster, colour: Colour, now_s: i64) -> ColourState {
         Some(_) => BTreeSet::new(),
         None => records.flat_map(|record| record.superseded.iter().chain([&record.revision])).cloned().collect(),
     };
-    ColourState { record, torn, workloads, present, inventory: objects.inventory.clone() }
+    let autoscalers = objects.autoscalers.iter().map(|(key, (bounds, version))| AutoscalerState {
+        key: key.clone(),
+        resource_version: version.to_string(),
+        applied: Some(*bounds),
+    });
+    let autoscalers = autoscalers.collect();
+    ColourState { record, torn, workloads, autoscalers, present, inventory: objects.inventory.clone() }
 }
 
 /// Renders that were made already: a commit never changes.

@@ -11,6 +11,7 @@ pub(crate) mod judge;
 pub(crate) mod look;
 pub(crate) mod people;
 pub(crate) mod schedule;
+mod sizes;
 pub(crate) mod transcript;
 
 use std::collections::VecDeque;
@@ -46,7 +47,7 @@ pub(crate) enum Retiring {
 /// A kind of world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Setup {
-    /// One workload a colour, or two.
+    /// One Deployment a colour, or two; 3: one whose size an autoscaler owns, a Job and a CronJob.
     pub(crate) tiers: u8,
     pub(crate) live_services: u8,
     pub(crate) manual: bool,
@@ -313,6 +314,7 @@ impl World {
         let mut cut = Cut::new(self.faults.cut.take());
         let crashes = cut.is_armed();
         let outcome = self.execute(action, &mut cut);
+        self.judge.schedules(&self.cluster);
         self.now_s += 1;
         self.cluster.tick(self.now_s);
         let lost = std::mem::take(&mut self.faults.lost_reply);

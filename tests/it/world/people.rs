@@ -63,8 +63,10 @@ pub(crate) enum Op {
     SelectorMended,
     /// Removes the selector's key in the cluster.
     KubectlRemoved,
-    /// Deletes a Deployment of the serving colour.
+    /// Deletes a workload of the serving colour.
     KubectlDeleted,
+    /// An autoscaler gives the serving colour's first workload that size.
+    Autoscaled(u32),
 }
 
 /// Why a person's act did not happen.
@@ -108,6 +110,7 @@ impl fmt::Display for Op {
         match (self, WORDS.iter().find(|(_, op)| op == self)) {
             (Self::Bump(base), _) => write!(f, "bump{base}"),
             (Self::Size(size), _) => write!(f, "size{size}"),
+            (Self::Autoscaled(size), _) => write!(f, "auto{size}"),
             (_, Some((word, _))) => f.write_str(word),
             (other, None) => unreachable!("{other:?} has a word"),
         }
@@ -122,7 +125,9 @@ impl FromStr for Op {
             return Ok(*op);
         }
         let number = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.parse().ok());
-        number("bump").map(Self::Bump).or_else(|| number("size").map(Self::Size)).ok_or_else(|| format!("`{text}`?"))
+        let bump = number("bump").map(Self::Bump);
+        let size = number("size").map(Self::Size).or_else(|| number("auto").map(Self::Autoscaled));
+        bump.or(size).ok_or_else(|| format!("`{text}`?"))
     }
 }
 
@@ -130,8 +135,10 @@ impl World {
     /// Does what a person does.
     pub(crate) fn person(&mut self, op: Op) -> Result<(), Undone> {
         self.act(op)?;
-        let on_cluster =
-            matches!(op, Op::Kubectl | Op::Kill | Op::Rot | Op::Outage | Op::KubectlRemoved | Op::KubectlDeleted);
+        let on_cluster = matches!(
+            op,
+            Op::Kubectl | Op::Kill | Op::Rot | Op::Outage | Op::KubectlRemoved | Op::KubectlDeleted | Op::Autoscaled(_)
+        );
         let commit = (!on_cluster).then(|| self.git.head());
         self.transcript.person(op, commit, &self.git);
         Ok(())
@@ -191,6 +198,16 @@ impl World {
                 let other = self.cluster.serving().ok_or(Undone::Void)?.other();
                 let ready = self.cluster.colours[other].is_ready(self.cluster.pace, self.now_s);
                 return if ready { self.patched(Some(other)) } else { Err(Undone::Void) };
+            }
+            Op::Autoscaled(size) => {
+                let colour = self.cluster.serving().ok_or(Undone::Void)?;
+                let scales = !self.cluster.colours[colour].autoscalers.is_empty();
+                self.judge.grown_s = Some(self.now_s);
+                return if scales && self.cluster.autoscale(colour, size, self.now_s) {
+                    Ok(())
+                } else {
+                    Err(Undone::Void)
+                };
             }
             Op::KubectlRemoved => return self.patched(None),
             Op::KubectlDeleted => {

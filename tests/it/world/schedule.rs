@@ -177,7 +177,11 @@ impl FromStr for Schedule {
         };
         let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{text}` is no number"));
         let setup = Setup {
-            tiers: if number(tiers)? == 1 { 1 } else { 2 },
+            tiers: match number(tiers)? {
+                1 => 1,
+                2 => 2,
+                _ => 3,
+            },
             live_services: if number(live_services)? == 1 { 1 } else { 2 },
             manual: promotion == "manual",
             retiring: match retiring {

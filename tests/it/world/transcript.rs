@@ -1,6 +1,7 @@
 //! What happened, for people to read.
 
 use turquoise::core::action::{Action, Commit, Size};
+use turquoise::core::ids::ObjectKey;
 use turquoise::core::observed::WatchState;
 use turquoise::core::report::{Plan, Waiting};
 
@@ -72,6 +73,7 @@ impl Transcript {
             | Action::MarkInUse { .. }
             | Action::Recreate { .. }
             | Action::Resize { .. }
+            | Action::Schedules(_)
             | Action::Prune { .. }
             | Action::PointPreviews { .. }
             | Action::Check { .. }
@@ -138,7 +140,19 @@ pub(crate) fn short(action: &Action) -> String {
             let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
             format!("creates again {}", names.join(", "))
         }
-        Action::Resize { sizes: new, .. } => format!("resizes {}", sizes(new)),
+        Action::Schedules(schedules) => {
+            let names = |all: &[(ObjectKey, String)]| {
+                let names: Vec<&str> = all.iter().map(|(key, _)| key.name.as_str()).collect();
+                if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+            };
+            format!("suspends {}, then lets {} run", names(&schedules.suspend), names(&schedules.resume))
+        }
+        Action::Resize { sizes: new, bounds, .. } => {
+            let bounds: Vec<String> =
+                bounds.iter().map(|new| format!("{} to {}", new.autoscaler.name, new.bounds)).collect();
+            let all: Vec<String> = [sizes(new)].into_iter().filter(|text| !text.is_empty()).chain(bounds).collect();
+            format!("resizes {}", all.join(", "))
+        }
         Action::Prune { objects, .. } => {
             let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
             format!("deletes {}", names.join(", "))

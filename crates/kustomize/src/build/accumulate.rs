@@ -142,7 +142,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn read_manifests(&mut self, path: &str) -> Result<Vec<Resource>, crate::error::Problem> {
         let bytes = self.read(path)?;
         let text = String::from_utf8(bytes).map_err(|_| format!("`{path}` is not UTF-8"))?;
-        manifests::read(&text, path, &self.budget)
+        manifests::read_manifests(&text, path, &self.budget)
     }
 
     /// Runs the kustomization of a directory: a base on its own, a component on what the caller gathered.

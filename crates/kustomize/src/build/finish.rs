@@ -56,16 +56,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
                 }
             }
         }
-        // Annotations that are an empty map vanish, as they do where the original keeps its own notes there.
-        if resource
-            .object
-            .get("metadata")
-            .and_then(|m| m.get("annotations"))
-            .and_then(|a| a.as_object())
-            .is_some_and(|a| a.is_empty())
-        {
-            resource.set_string_map("annotations", crate::value::Map::new());
-        }
+        // Annotations are strings, and an empty map of them vanishes, as where the original takes its own notes out.
+        resource.write_annotations_as_text();
     }
 }
 

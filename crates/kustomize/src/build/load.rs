@@ -2,7 +2,7 @@
 
 use super::{Builder, Fallible, Frame};
 use crate::build::FileScope;
-use crate::error::Position;
+use crate::error::{Position, did_you_mean};
 use crate::kustomization::{self, FILE_NAMES, Kustomization};
 use crate::limits::{BUILD_BYTES_MAX, BUILD_FILES_MAX, FILE_BYTES_MAX, KUSTOMIZATIONS_MAX, LAYERS_MAX};
 use crate::tree::{EntryKind, FileTree, TreeError, is_within, join};
@@ -20,7 +20,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let path = join(directory, name).ok_or_else(escapes)?;
         let describe = |error: TreeError| match error {
             TreeError::Escapes => escapes(),
-            TreeError::NotFound => format!("`{name}` does not exist"),
+            TreeError::NotFound => self.missing(directory, name),
             TreeError::NotRegular | TreeError::TooLarge { .. } | TreeError::Io(_) => format!("`{name}`: {error}"),
         };
         match self.tree.kind(&path) {
@@ -28,9 +28,23 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             Ok(None) if is_remote(name) => Err(format!(
                 "`{name}` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree`"
             )),
-            Ok(None) => Err(format!("`{name}` does not exist")),
+            Ok(None) => Err(self.missing(directory, name)),
             Err(error) => Err(describe(error)),
         }
+    }
+
+    /// Says that nothing is there, and what was probably meant.
+    fn missing(&self, directory: &str, name: &str) -> String {
+        let (parent, last) = name.trim_end_matches('/').rsplit_once('/').unwrap_or(("", name));
+        let names = join(directory, parent).map(|parent| self.tree.names(&parent)).unwrap_or_default();
+        let near = did_you_mean(last, names.iter().map(String::as_str));
+        let near = near
+            .filter(|near| *near != last)
+            .map(|near| if parent.is_empty() { near.to_string() } else { format!("{parent}/{near}") });
+        near.map_or_else(
+            || format!("`{name}` does not exist"),
+            |near| format!("`{name}` does not exist; did you mean `{near}`?"),
+        )
     }
 
     /// Reads a file that a kustomization in `directory` names.

@@ -4,11 +4,20 @@ use crate::value::{Map, Text, Value};
 
 use crate::error::{Position, Problem};
 use crate::resource::{Resource, Source};
-use crate::yaml::{self, Budget};
+use crate::yaml::{self, Annotations, Budget};
 
-/// The objects of a file; lists are expanded. `path` is for messages.
+/// The objects of a patch or a plug-in's configuration; lists are expanded. `path` is for messages.
 pub(crate) fn read(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Problem> {
-    let documents = yaml::resources_within(text, budget).map_err(|error| {
+    read_with(text, path, Annotations::TextOrNull, budget)
+}
+
+/// The objects of a file of manifests.
+pub(crate) fn read_manifests(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Problem> {
+    read_with(text, path, Annotations::Text, budget)
+}
+
+fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) -> Result<Vec<Resource>, Problem> {
+    let documents = yaml::objects_within(text, annotations, budget).map_err(|error| {
         let position = Position { line: error.line, column: error.column };
         Problem::at(path, position, format!("broken YAML: {}", error.message))
     })?;
@@ -86,7 +95,8 @@ fn check(value: Value) -> Result<Map, String> {
         }
     }
     for name in ["labels", "annotations"] {
-        if let Some(map) = field(name) {
+        // `{labels: , ...}` is an empty string, which the original takes for none.
+        if let Some(map) = field(name).filter(|value| value.as_str() != Some("")) {
             let map = map.as_object().ok_or_else(|| format!("`metadata.{name}` must be a map"))?;
             if let Some((key, _)) = map.iter().find(|(_, value)| value.is_object() || value.is_array()) {
                 return Err(format!("`metadata.{name}.{key}` must be a string"));

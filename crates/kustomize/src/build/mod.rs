@@ -23,6 +23,17 @@ use crate::tree::FileTree;
 use crate::yaml::Budget;
 
 /// Where the files may lie that a kustomization reads.
+///
+/// ```
+/// use turquoise_kustomize::{Build, FileScope, MemoryTree};
+///
+/// let tree = MemoryTree::new([
+///     ("overlay/kustomization.yaml", "resources: [../shared.yaml]\n"),
+///     ("shared.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n"),
+/// ]);
+/// assert!(Build::new(&tree, "overlay").run().is_err());
+/// assert!(Build::new(&tree, "overlay").files(FileScope::Tree).run().is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileScope {
     /// In or below the kustomization's own directory, as kubectl does.
@@ -42,8 +53,8 @@ pub enum FileScope {
 /// let tree = MemoryTree::new([("kustomization.yaml", "resorces: [a.yaml]\nnamespace: 7\n")]);
 /// let errors = Build::new(&tree, "").run().unwrap_err();
 /// assert_eq!(errors.to_string(), "\
-/// kustomization.yaml:2:1: `namespace` must be a string, not a number; put it in quotes
-/// kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?");
+/// kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?
+/// kustomization.yaml:2:1: `namespace` must be a string, not a number; put it in quotes");
 /// ```
 pub struct Build<'a, T: FileTree + ?Sized> {
     tree: &'a T,

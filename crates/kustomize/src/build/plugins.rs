@@ -71,6 +71,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         for (position, config) in self.plugin_configs(frame, &frame.kustomization.transformers)? {
             let result = self.transform_by(frame, &config, &mut accumulated.resources);
             result.map_err(|problem| self.fail(problem, &frame.path, position))?;
+            crate::shared::follow(&mut accumulated.resources);
             accumulated.resources.retain(|resource| !resource.is_deleted());
             self.annotate_transformed_by(&mut accumulated.resources, &configured(&config));
         }
@@ -124,9 +125,11 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let settings = Settings::read(&value, &config.origin.path)?;
         let result = match config.kind() {
             "AnnotationsTransformer" => {
-                transform::set_entries(resources, &settings.annotations, &settings.fields, &self.budget)
+                transform::set_entries(resources, &settings.annotations, &settings.fields, false, &self.budget)
             }
-            "LabelTransformer" => transform::set_entries(resources, &settings.labels, &settings.fields, &self.budget),
+            "LabelTransformer" => {
+                transform::set_entries(resources, &settings.labels, &settings.fields, true, &self.budget)
+            }
             "PrefixTransformer" => prefix(resources, &settings),
             "SuffixTransformer" => suffix(resources, &settings),
             "PrefixSuffixTransformer" => prefix(resources, &settings).and_then(|()| suffix(resources, &settings)),
@@ -176,6 +179,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if patches.is_empty() {
             return Err("the patches are empty".into());
         }
+        patches.iter_mut().for_each(|patch| patch.object = crate::patch::apply::copied(&patch.object));
         self.merge_named(resources, &patches, Allowed::default(), &mut None)
     }
 

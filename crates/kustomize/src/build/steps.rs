@@ -9,6 +9,7 @@ use crate::patch::json6902;
 use crate::patch::target::Target;
 use crate::replacement;
 use crate::resource::Resource;
+use crate::shared::follow;
 use crate::transform::{self, Affix, Namespace, SubjectMode};
 use crate::tree::FileTree;
 use crate::yaml::{self, Budget};
@@ -53,10 +54,12 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             if loaded.iter().all(|(_, patches)| patches.is_empty()) {
                 return Err(self.fail("the patches are empty", &frame.path, first.position));
             }
-            for (position, patches) in loaded {
+            for (position, mut patches) in loaded {
+                patches.iter_mut().for_each(|patch| patch.object = apply::copied(&patch.object));
                 let result = self.merge_named(&mut accumulated.resources, &patches, Allowed::default(), &mut index);
                 result.map_err(|problem| self.fail(problem, &frame.path, position))?;
             }
+            follow(&mut accumulated.resources);
             self.settle(frame, accumulated, "PatchStrategicMergeTransformer", first.position, Ok(()))?;
             index = None;
         }
@@ -75,6 +78,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         for (entry, patch) in loaded {
             let result = self.apply_patch(&mut accumulated.resources, &entry.value, &patch, &mut index);
             let before = accumulated.resources.len();
+            follow(&mut accumulated.resources);
             self.settle(frame, accumulated, "PatchTransformer", entry.position, result)?;
             if accumulated.resources.len() != before {
                 index = None;
@@ -109,7 +113,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn read_patch(&mut self, frame: &Frame, entry: &PatchEntry) -> Result<Patch, Problem> {
         let (path, text) = self.patch_source(frame, &entry.patch, &entry.path)?;
         apply::read(&text, &path, &self.budget).map_err(|reason| {
-            if entry.path.is_empty() { reason.into() } else { Problem::from(format!("`{}` is {reason}", entry.path)) }
+            let what = if entry.path.is_empty() { "the patch".to_string() } else { format!("`{}`", entry.path) };
+            Problem::from(format!("{what} is {reason}"))
         })
     }
 
@@ -179,14 +184,15 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         for label in &k.labels {
             let l = &label.value;
             let fields = accumulated.config().label_fields(&l.fields, l.include_selectors, l.include_templates);
-            let result = fields
-                .and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields, &self.budget));
+            let result = fields.and_then(|fields| {
+                transform::set_entries(&mut accumulated.resources, &l.pairs, &fields, true, &self.budget)
+            });
             self.settle(frame, accumulated, "LabelTransformer", label.position, result.map_err(Problem::from))?;
         }
         if !k.common_labels.value.is_empty() || !k.labels.is_empty() {
             let fields = accumulated.config().common_labels.clone();
             let result =
-                transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields, &self.budget);
+                transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields, true, &self.budget);
             self.settle(
                 frame,
                 accumulated,
@@ -197,8 +203,13 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         if !k.common_annotations.value.is_empty() {
             let fields = accumulated.config().common_annotations.clone();
-            let result =
-                transform::set_entries(&mut accumulated.resources, &k.common_annotations.value, &fields, &self.budget);
+            let result = transform::set_entries(
+                &mut accumulated.resources,
+                &k.common_annotations.value,
+                &fields,
+                false,
+                &self.budget,
+            );
             let position = k.common_annotations.position;
             self.settle(frame, accumulated, "AnnotationsTransformer", position, result.map_err(Problem::from))?;
         }
@@ -227,6 +238,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
                 let result = self.replace(frame, &mut accumulated.resources, &entry.value);
                 result.map_err(|problem| self.fail(problem, &frame.path, entry.position))?;
             }
+            follow(&mut accumulated.resources);
             self.settle(frame, accumulated, "ReplacementTransformer", first.position, Ok(()))?;
         }
         Ok(())

@@ -98,6 +98,23 @@ pub fn set_service_selector<T: FileTree + ?Sized>(
 /// the named values have changed in what the overlay renders. Values that are already as wished need no edit.
 ///
 /// A name that several namespaces have is edited in all of them.
+///
+/// ```
+/// use turquoise_kustomize::{MemoryTree, edit};
+///
+/// let service = |name: &str, colour: &str| {
+///     format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{colour: {colour}}}}}\n")
+/// };
+/// let tree = MemoryTree::new([
+///     ("kustomization.yaml", "resources: [services.yaml]\n".to_string()),
+///     ("services.yaml", service("shop", "blue") + &service("shop-preview", "green")),
+/// ]);
+/// let wishes = [("shop", "colour", "green"), ("shop-preview", "colour", "blue")];
+/// let edits = edit::set_service_selectors(&tree, "", "", &wishes)?;
+/// assert_eq!(edits.len(), 1);
+/// assert_eq!(edits[0].after, (service("shop", "green") + &service("shop-preview", "blue")).into_bytes());
+/// # Ok::<(), edit::EditError>(())
+/// ```
 pub fn set_service_selectors<T: FileTree + ?Sized>(
     tree: &T,
     overlay: &str,

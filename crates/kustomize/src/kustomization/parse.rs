@@ -90,6 +90,8 @@ pub(crate) fn parse(path: &str, text: &str, budget: &Budget) -> Result<Parsed, V
         problems.add(Position::default(), "the kustomization is empty; give it `resources`");
     }
     if !problems.list.is_empty() {
+        // In the order of the file.
+        problems.list.sort_by_key(|problem| problem.place.as_ref().map(|(_, at)| (at.line, at.column)));
         return Err(problems.list);
     }
     let mut kustomization = reader.out;

@@ -9,7 +9,7 @@ use crate::build::manifests;
 use crate::resource::{Id, Resource};
 use crate::schema::{self, CustomSchema};
 use crate::transform::describe;
-use crate::yaml::Budget;
+use crate::yaml::{Budget, text_of};
 
 /// A patch that was read.
 pub(crate) enum Patch {
@@ -24,11 +24,11 @@ pub(crate) struct Allowed {
     pub(crate) kind_change: bool,
 }
 
-/// Reads a patch of either kind.
+/// Reads a patch of either kind. Errors say what it is.
 pub(crate) fn read(text: &str, origin: &str, budget: &Budget) -> Result<Patch, String> {
     // Objects are no lists of operations, so at most one of the two readings succeeds.
     let strategic = match manifests::read(text, origin, budget) {
-        Ok(patches) if patches.is_empty() => return Err("the patch is empty".into()),
+        Ok(patches) if patches.is_empty() => return Err("empty".into()),
         Ok(patches) => return Ok(Patch::Strategic(patches)),
         Err(problem) => problem,
     };
@@ -99,6 +99,23 @@ pub(crate) fn merge_into_named(
     Ok(())
 }
 
+/// A patch as the original copies it where it has a target or comes from `patchesStrategicMerge`: its labels and annotations
+/// become strings on the way, null too, and an empty map of them is lost. So `null` does not delete a label there.
+pub(crate) fn copied(patch: &Map) -> Map {
+    let mut patch = patch.clone();
+    let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) else { return patch };
+    for field in ["labels", "annotations"] {
+        match metadata.get_mut(field) {
+            Some(Value::Object(map)) if !map.is_empty() => {
+                map.values_mut().for_each(|value| *value = text_of(value).unwrap_or_default().into());
+            }
+            Some(_) => drop(metadata.remove(field)),
+            None => {}
+        }
+    }
+    patch
+}
+
 /// Applies a patch to every object that a target selects.
 pub(crate) fn apply_to_target(
     resources: &mut [Resource],
@@ -123,7 +140,7 @@ pub(crate) fn apply_to_target(
                 let [patch] = patches.as_slice() else {
                     return Err("a patch with a `target` must hold one document only".into());
                 };
-                let mut patch = patch.object.clone();
+                let mut patch = copied(&patch.object);
                 patch.insert("apiVersion", resource.api_version().into());
                 merge_one(resource, &patch, allowed, custom)?;
             }
@@ -137,18 +154,23 @@ pub(crate) fn apply_json(
     operations: &[json6902::Operation],
     budget: &Budget,
 ) -> Result<(), String> {
-    let object = std::mem::take(&mut resource.object);
-    let before = object.clone();
-    match json6902::apply(object, operations, budget) {
-        Ok(object) => {
-            resource.object = object;
-            Ok(())
-        }
-        Err(reason) => {
-            resource.object = before;
-            Err(describe(resource, &reason))
-        }
+    let mut object = resource.object.clone();
+    // The original keeps its notes in annotations: once there are some, a patch finds a map to add to.
+    if resource.has_history()
+        && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        && metadata.get("annotations").is_none_or(Value::is_null)
+    {
+        metadata.insert("annotations", Value::Object(Map::new()));
     }
+    let object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
+    let before = std::mem::replace(&mut resource.object, object);
+    resource.shared.clear();
+    if resource.name().is_empty() {
+        resource.object = before;
+        return Err(describe(resource, "the patch leaves it without a `metadata.name`"));
+    }
+    resource.write_annotations_as_text();
+    Ok(())
 }
 
 /// Kind, name and namespace stay unless the patch may change them.

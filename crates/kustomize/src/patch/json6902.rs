@@ -103,7 +103,8 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, 
                 remove(find(root, from)?)?
             } else {
                 let (container, key) = find(root, from)?;
-                let found = get(container, &key)?.ok_or("`from` leads nowhere")?;
+                // What is missing in a map is copied as null.
+                let found = get(container, &key)?.unwrap_or(&Value::Null);
                 *copied += nodes(found);
                 budget.add(nodes(found))?;
                 if *copied > PATCH_COPY_NODES_MAX {

@@ -1,6 +1,7 @@
 //! Patches: strategic merges and JSON 6902.
 
 pub(crate) mod apply;
+mod directive;
 pub(crate) mod json6902;
 pub(crate) mod labels;
 pub(crate) mod strategic;

@@ -6,11 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::value::{Map, Text, Value};
 
+use super::directive::{Directive, list_directive, map_directive};
 use crate::schema::{ListMerge, Type};
 use crate::yaml::text_of;
-
-/// The directive's field.
-const DIRECTIVE: &str = "$patch";
 
 /// The longest list with two merge keys: merging them takes quadratic time.
 const TWO_KEY_LIST_MAX: usize = 2_000;
@@ -39,13 +37,6 @@ impl Merged {
             Merged::Gone => None,
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Directive {
-    Merge,
-    Replace,
-    Delete,
 }
 
 fn merge(base: Option<Value>, patch: Option<&Value>, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
@@ -166,39 +157,6 @@ fn merge_maps(mut base: Map, patch: &Map, ty: Option<Type<'_>>) -> Result<Merged
     }
     base.extend(added);
     Ok(Merged::InPlace(Value::Object(base)))
-}
-
-/// A map's directive, and the map without it.
-fn map_directive(map: &Map) -> Result<(Directive, std::borrow::Cow<'_, Map>), String> {
-    let Some(directive) = map.get(DIRECTIVE).filter(|value| !value.is_null()) else {
-        return Ok((Directive::Merge, std::borrow::Cow::Borrowed(map)));
-    };
-    let directive = read_directive(directive)?;
-    let mut rest = map.clone();
-    rest.remove(DIRECTIVE);
-    Ok((directive, std::borrow::Cow::Owned(rest)))
-}
-
-fn read_directive(value: &Value) -> Result<Directive, String> {
-    match value.as_str() {
-        Some("merge") => Ok(Directive::Merge),
-        Some("replace") => Ok(Directive::Replace),
-        Some("delete") => Ok(Directive::Delete),
-        Some(_) | None => Err(format!(
-            "unknown directive `$patch: {}`; it is `merge`, `replace` or `delete`",
-            text_of(value).unwrap_or_default()
-        )),
-    }
-}
-
-/// A list's directive, which is an element of its own, and the list without it.
-fn list_directive(items: &[Value]) -> Result<(Directive, Vec<Value>), String> {
-    let holder = items.iter().find_map(|item| item.as_object().filter(|map| map.contains_key(DIRECTIVE)));
-    let Some(holder) = holder.filter(|map| map.len() == 1) else { return Ok((Directive::Merge, items.to_vec())) };
-    let Some(value) = holder.get(DIRECTIVE) else { return Ok((Directive::Merge, items.to_vec())) };
-    let directive = read_directive(value)?;
-    let rest = items.iter().filter(|item| item.get(DIRECTIVE) != Some(value)).cloned().collect();
-    Ok((directive, rest))
 }
 
 fn merge_lists(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
@@ -345,6 +303,10 @@ fn merge_by_keys(
     pair_up(&mut wanted);
     let used: Vec<usize> =
         (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
+    if used.is_empty() {
+        // Without any key the original keeps the last element it sees.
+        return Ok(base.pop().or_else(|| patch.last().cloned()).into_iter().collect());
+    }
     let pick = |values: &[Text]| -> Vec<Text> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
     let used_keys: Vec<&str> = used.iter().filter_map(|i| keys.get(*i).map(String::as_str)).collect();
     let mut items: Vec<Value> = Vec::new();

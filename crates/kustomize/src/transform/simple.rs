@@ -7,6 +7,7 @@ use crate::value::Value;
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::resource::{Gvk, Resource};
+use crate::shared::{Created, follow};
 use crate::yaml::{Budget, plain, text_of};
 
 /// What is put before or after names.
@@ -54,11 +55,12 @@ pub(crate) fn add_affix(resources: &mut [Resource], affix: Affix<'_>, specs: &[F
     Ok(())
 }
 
-/// Sets labels or annotations at their places.
+/// Sets labels or annotations at their places. `share`: what is created in several places stays one, see [`crate::shared`].
 pub(crate) fn set_entries(
     resources: &mut [Resource],
     entries: &BTreeMap<String, String>,
     specs: &[FieldSpec],
+    share: bool,
     budget: &Budget,
 ) -> Result<(), String> {
     if entries.is_empty() {
@@ -67,19 +69,27 @@ pub(crate) fn set_entries(
     if let Some(key) = entries.keys().find(|key| !plain(key).is_string()) {
         return Err(format!("the key `{key}` is no string where it is written; such keys cannot be used"));
     }
-    for resource in resources {
-        for spec in specs {
+    let mut created = Created::new(specs, entries.len());
+    for resource in resources.iter_mut() {
+        for (place, spec) in specs.iter().enumerate() {
             apply_to(resource, spec, Make::Map, &mut |value| {
                 if value.is_null() {
                     return Ok(());
                 }
                 budget.add(entries.len())?;
                 let map = value.as_object_mut().ok_or("labels and annotations can only be set in a map")?;
+                for (i, _) in entries.keys().enumerate().filter(|(_, key)| !map.contains_key(key.as_str())) {
+                    created.note(i, place);
+                }
                 map.extend(entries.iter().map(|(key, value)| (key.into(), value.as_str().into())));
                 Ok(())
             })?;
         }
+        if share {
+            created.settle(resource, entries.iter());
+        }
     }
+    follow(resources);
     Ok(())
 }
 

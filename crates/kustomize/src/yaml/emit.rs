@@ -23,7 +23,8 @@ pub(crate) fn append_document(out: &mut String, value: &Value) {
         Value::Object(map) if !map.is_empty() => emitter.mapping(map, 0, true),
         Value::Array(items) if !items.is_empty() => emitter.sequence(items, 0, true),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            emitter.leaf(value, 0);
+            // Indented, so that no line of a text looks like the end of the document.
+            emitter.leaf(value, 2);
             emitter.newline();
         }
     }

@@ -4,11 +4,14 @@
 //! for kustomization files and JSON patches: YAML 1.1, where `yes` and `on` are booleans. Both know `0644` as a number, refuse
 //! duplicate keys, and are bounded in depth, size and alias expansion.
 
+mod annotations;
 mod budget;
 mod emit;
+mod gather;
 mod keys;
 mod node;
 mod reader;
+mod refold;
 mod scalar;
 
 use crate::value::Value;
@@ -16,6 +19,7 @@ use crate::value::Value;
 pub use node::{Entry, Node, NodeKind, Span};
 pub use scalar::Dialect;
 
+pub(crate) use annotations::Annotations;
 pub(crate) use budget::Budget;
 pub(crate) use emit::append_document;
 pub(crate) use reader::value_depth;
@@ -41,6 +45,11 @@ impl Document {
 }
 
 /// Why a text could not be read.
+///
+/// ```
+/// let error = turquoise_kustomize::yaml::resources("a: 1\n b: 2\n").unwrap_err();
+/// assert_eq!((error.line, error.column), (2, 3));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct YamlError {
@@ -63,12 +72,16 @@ pub struct YamlError {
 /// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
 /// ```
 pub fn resources(text: &str) -> Result<Vec<Document>, YamlError> {
-    resources_within(text, &Budget::default())
+    objects_within(text, Annotations::Typed, &Budget::default())
 }
 
-/// The same within what a whole build may read.
-pub(crate) fn resources_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, false, Repeated::Refuse, budget)
+/// Reads manifests or patches within what a whole build may read.
+pub(crate) fn objects_within(
+    text: &str,
+    annotations: Annotations,
+    budget: &Budget,
+) -> Result<Vec<Document>, YamlError> {
+    reader::read(text, Dialect::Resources, false, Repeated::Refuse, annotations, budget)
 }
 
 /// Reads a kustomization file, a patch or a plug-in's configuration, with the place of every node.
@@ -85,17 +98,24 @@ pub fn strict(text: &str) -> Result<Vec<Document>, YamlError> {
 
 /// The same within what a whole build may read.
 pub(crate) fn strict_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::Refuse, budget)
+    reader::read(text, Dialect::Strict, true, Repeated::Refuse, Annotations::Typed, budget)
 }
 
 /// Like [`strict`], but of a key that is given twice the last one counts: so kustomization files are read.
+///
+/// ```
+/// let documents = turquoise_kustomize::yaml::last_wins("a: 1\na: 2\n")?;
+/// assert_eq!(documents[0].to_json()["a"], 2);
+/// assert_eq!(documents[0].repeated[0].0, "a");
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
 pub fn last_wins(text: &str) -> Result<Vec<Document>, YamlError> {
     last_wins_within(text, &Budget::default())
 }
 
 /// The same within what a whole build may read.
 pub(crate) fn last_wins_within(text: &str, budget: &Budget) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Strict, true, Repeated::LastWins, budget)
+    reader::read(text, Dialect::Strict, true, Repeated::LastWins, Annotations::Typed, budget)
 }
 
 /// What happens to keys that are given twice.
@@ -106,8 +126,17 @@ pub(crate) enum Repeated {
 }
 
 /// Reads a file of manifests with the place of every node, for edits.
+///
+/// ```
+/// let text = "spec: {colour: blue} # live\n";
+/// let documents = turquoise_kustomize::yaml::resources_with_nodes(text)?;
+/// let node = documents[0].node.as_ref().and_then(|root| root.get("spec")?.get("colour")).expect("it is there");
+/// assert_eq!(&text[node.span.start..node.span.end], "blue");
+/// assert_eq!((node.span.position.line, node.span.position.column), (1, 16));
+/// # Ok::<(), turquoise_kustomize::yaml::YamlError>(())
+/// ```
 pub fn resources_with_nodes(text: &str) -> Result<Vec<Document>, YamlError> {
-    reader::read(text, Dialect::Resources, true, Repeated::Refuse, &Budget::default())
+    reader::read(text, Dialect::Resources, true, Repeated::Refuse, Annotations::Typed, &Budget::default())
 }
 
 /// Writes one object as Kubernetes' tools print it: keys in natural order, lists not indented.

@@ -1,14 +1,17 @@
 //! From parser events to values, with the bounds kept while building.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::value::{Map, Text, Value, push_tight};
+use crate::value::{Map, Text, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, StructureStyle, Tag};
 
+use super::annotations::{Annotations, Place};
 use super::budget::Budget;
+use super::gather::{MapBuilder, push_read, settle};
 use super::node::{Entry, Node, NodeKind, Span};
+use super::refold::refold;
 use super::scalar::{Dialect, Resolved, resolve, timestamp};
 use super::{Document, Repeated, YamlError};
 use crate::error::Position;
@@ -20,6 +23,7 @@ pub(super) fn read(
     dialect: Dialect,
     with_nodes: bool,
     repeated: Repeated,
+    annotations: Annotations,
     budget: &Budget,
 ) -> Result<Vec<Document>, YamlError> {
     budget.open(text);
@@ -33,6 +37,7 @@ pub(super) fn read(
         }
         let mut reader = Reader::new(part, dialect, with_nodes, line - 1, offset, budget);
         reader.on_repeated = repeated;
+        reader.place = Place::new(annotations);
         if let Some(document) = reader.document()? {
             documents.push(document);
         }
@@ -92,6 +97,7 @@ struct Reader<'i, 'b> {
     alias_nodes: usize,
     on_repeated: Repeated,
     repeated: Vec<(String, Position)>,
+    place: Place,
 }
 
 /// A finished anchor: its value and how many nodes a copy of it costs. An anchor that is still being read is absent.
@@ -128,6 +134,7 @@ impl<'i, 'b> Reader<'i, 'b> {
             alias_nodes: 0,
             on_repeated: Repeated::Refuse,
             repeated: Vec::new(),
+            place: Place::new(Annotations::Typed),
         }
     }
 
@@ -239,8 +246,8 @@ impl<'i, 'b> Reader<'i, 'b> {
                 self.anchor(anchor, &value, 1 + self.nodes - before);
                 Ok((value, self.node(&span, anchor > 0, NodeKind::Sequence(nodes))))
             }
-            Event::MappingStart(_, anchor, _) => {
-                let (map, entries) = self.mapping(depth)?;
+            Event::MappingStart(style, anchor, _) => {
+                let (map, entries) = self.mapping(depth, style == StructureStyle::Flow)?;
                 let value = Value::Object(map);
                 self.anchor(anchor, &value, 1 + self.nodes - before);
                 Ok((value, self.node(&span, anchor > 0, NodeKind::Mapping(entries))))
@@ -255,8 +262,9 @@ impl<'i, 'b> Reader<'i, 'b> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(Map, Vec<Entry>), YamlError> {
-        let mut map = MapBuilder { entries: self.maps.pop().unwrap_or_default(), keys: HashSet::new() };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
+    fn mapping(&mut self, depth: usize, flow: bool) -> Result<(Map, Vec<Entry>), YamlError> {
+        let mut map = MapBuilder::new(self.maps.pop().unwrap_or_default());
         let mut entries = Vec::new();
         let mut merged: Option<Value> = None;
         loop {
@@ -268,7 +276,23 @@ impl<'i, 'b> Reader<'i, 'b> {
             let (key, _) = self.value(event, key_span, depth + 1)?;
             let key = self.key(key, depth, &key_span)?;
             let (event, value_span) = self.next()?;
-            let (value, node) = self.value(event, value_span, depth + 1)?;
+            let nothing = is_nothing(&event, &value_span);
+            let written = match &event {
+                _ if nothing => Some(Text::default()),
+                Event::Scalar(text, _, _, _) => self.place.is_text(depth).then(|| Text::from(&**text)),
+                _ => None,
+            };
+            // Between braces nothing is an empty string: `{a: , b}`.
+            let nothing = nothing && flow && self.place.is_in_build();
+            let outer = self.place;
+            self.place = outer.below(&key, depth);
+            let (mut value, node) = self.value(event, value_span, depth + 1)?;
+            self.place = outer;
+            if self.place.is_text(depth) {
+                value = self.place.text(value, written);
+            } else if nothing {
+                value = "".into();
+            }
             if merge {
                 if merged.is_some() && self.dialect == Dialect::Resources {
                     return Err(self.error(&key_span, "mapping key `<<` already defined"));
@@ -295,7 +319,7 @@ impl<'i, 'b> Reader<'i, 'b> {
             map.push(key, value);
         }
         // Of a key that was given twice the last one counts.
-        let mut map = Map::from_entries(settle(map.entries, &mut self.maps));
+        let mut map = Map::from_entries(settle(map.into_entries(), &mut self.maps));
         if let Some(merged) = merged {
             map = merge_into(map, merged);
         }
@@ -322,6 +346,7 @@ impl<'i, 'b> Reader<'i, 'b> {
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
+                ScalarStyle::Folded if self.place.is_in_build() => Ok(refold(text).into()),
                 ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
                     Ok(string())
                 }
@@ -363,6 +388,17 @@ impl<'i, 'b> Reader<'i, 'b> {
     }
 }
 
+/// Whether a value is left out: the parser then says `~`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser may get events that are not known yet")]
+fn is_nothing(event: &Event<'_>, span: &ParserSpan) -> bool {
+    match event {
+        Event::Scalar(_, ScalarStyle::Plain, 0, None) => {
+            (span.start.line(), span.start.col()) == (span.end.line(), span.end.col())
+        }
+        _ => false,
+    }
+}
+
 fn is_mergeable(value: &Value) -> bool {
     match value {
         Value::Object(_) => true,
@@ -378,54 +414,6 @@ fn merge_into(map: Map, merged: Value) -> Map {
         Value::Object(fields) => fields.into_iter().chain(map).collect(),
         Value::Array(items) => items.into_iter().fold(map, merge_into),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
-    }
-}
-
-/// Lists up to this length are gathered in room that is used again, and then copied into just as much as they need.
-const GATHERED_MAX: usize = 64;
-
-fn push_read<T>(list: &mut Vec<T>, item: T) {
-    if list.len() < GATHERED_MAX {
-        list.push(item);
-    } else {
-        push_tight(list, item);
-    }
-}
-
-/// A finished list, in no more room than it needs.
-fn settle<T>(mut list: Vec<T>, pool: &mut Vec<Vec<T>>) -> Vec<T> {
-    if list.len() > GATHERED_MAX {
-        return list;
-    }
-    let mut settled = Vec::with_capacity(list.len());
-    settled.append(&mut list);
-    pool.push(list);
-    settled
-}
-
-/// A map while it is read.
-struct MapBuilder {
-    entries: Vec<(Text, Value)>,
-    /// The keys, once there are many.
-    keys: HashSet<Text>,
-}
-
-impl MapBuilder {
-    /// So many keys are compared one by one.
-    const FEW: usize = 24;
-
-    fn contains_key(&self, key: &str) -> bool {
-        if self.keys.is_empty() { self.entries.iter().any(|(known, _)| known == key) } else { self.keys.contains(key) }
-    }
-
-    fn push(&mut self, key: Text, value: Value) {
-        if self.entries.len() == Self::FEW {
-            self.keys = self.entries.iter().map(|(key, _)| key.clone()).collect();
-        }
-        if !self.keys.is_empty() {
-            self.keys.insert(key.clone());
-        }
-        push_read(&mut self.entries, (key, value));
     }
 }
 

@@ -1,6 +1,7 @@
 //! One binary for all integration tests: each module is a table of cases.
 
 mod conformance;
+mod corners;
 mod edits;
 mod refusals;
 mod renders;

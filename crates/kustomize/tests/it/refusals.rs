@@ -14,10 +14,10 @@ fn unknown_and_wrong_fields_all_at_once() {
     check(
         "=== kustomization.yaml\nresorces: []\nimages:\n- name: a\n  newTga: b\n  newTag: 1.10\nnamespace: n\n",
         "",
-        "kustomization.yaml:5:3: `newTag` must be a string, not a number; put it in quotes\n\
+        "kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?\n\
          kustomization.yaml:4:3: unknown field `newTga` in `images`; did you mean `newTag`?\n\
-         kustomization.yaml:6:1: `namespace` must be a string, not a boolean; put it in quotes\n\
-         kustomization.yaml:1:1: unknown field `resorces` in the kustomization; did you mean `resources`?",
+         kustomization.yaml:5:3: `newTag` must be a string, not a number; put it in quotes\n\
+         kustomization.yaml:6:1: `namespace` must be a string, not a boolean; put it in quotes",
     );
 }
 
@@ -30,6 +30,16 @@ fn missing_files_and_broken_ones_together() {
          b/bad.yaml:2:3: broken YAML: mapping values are not allowed in this context (by way of a/kustomization.yaml, b/kustomization.yaml)\n\
          b/kustomization.yaml:4:3: `../../up.yaml` leads out of the tree; only what lies in it can be used (by way of a/kustomization.yaml)\n\
          b/kustomization.yaml:5:3: `https://example.com/x.yaml` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree` (by way of a/kustomization.yaml)",
+    );
+}
+
+#[test]
+fn a_missing_file_is_guessed_at() {
+    check(
+        "=== kustomization.yaml\nresources: [servce.yaml, sub/a.yml]\n=== service.yaml\na: b\n=== sub/a.yaml\na: b\n",
+        "",
+        "kustomization.yaml:1:13: `servce.yaml` does not exist; did you mean `service.yaml`?\n\
+         kustomization.yaml:1:26: `sub/a.yml` does not exist; did you mean `sub/a.yaml`?",
     );
 }
 
@@ -87,7 +97,7 @@ fn each_with_its_reason() {
         ),
         (
             "patches: [{patch: 'nonsense', target: {name: '('}}]\n",
-            "kustomization.yaml:2:11: neither a strategic merge patch (a resource must be a map with `apiVersion`, `kind` and `metadata`) nor a JSON patch (a JSON patch is a list of operations)",
+            "kustomization.yaml:2:11: the patch is neither a strategic merge patch (a resource must be a map with `apiVersion`, `kind` and `metadata`) nor a JSON patch (a JSON patch is a list of operations)",
         ),
         (
             "images: [{name: '(', newTag: x}]\n",

@@ -116,3 +116,32 @@ fn odd_files_are_answers_not_panics() {
         drop(Build::new(&tree, "").run());
     }
 }
+
+#[test]
+fn a_build_has_one_budget_for_all_that_it_reads_and_adds() {
+    // Each document's aliases are few enough, all together they are not.
+    let line = "x,".repeat(100);
+    let bomb = format!("a: &a [{line}]\nb: &b [{}]\nc: [{}]\n", "*a,".repeat(100), "*b,".repeat(15));
+    let error = yaml::resources(&vec![bomb; 10].join("---\n")).expect_err("many small bombs");
+    assert!(error.message.contains(&format!("more than {} nodes", limits::NODES_BASE)), "{error}");
+    let objects: String = (0..2_100).map(|i| format!("---\nkind: A\nmetadata: {{name: a{i}}}\n")).collect();
+    let labels: String = (0..2_000).map(|i| format!("  k{i}: v\n")).collect();
+    let tree = MemoryTree::new([
+        ("kustomization.yaml", format!("resources: [a.yaml]\ncommonLabels:\n{labels}")),
+        ("a.yaml", objects),
+    ]);
+    let errors = Build::new(&tree, "").run().expect_err("labels times objects");
+    assert!(errors.to_string().contains(&limits::ADDED_NODES_MAX.to_string()), "{errors}");
+}
+
+/// Inputs that fuzzing found, each with what went wrong.
+#[test]
+fn what_fuzzing_found_stays_mended() {
+    // A document that is a text, of which a line looks like a separator, was written so that it could not be read again.
+    let documents = yaml::resources("a:[ |2-\n   x\n\n  --- a f g\n: 0").unwrap_or_default();
+    for value in documents.iter().map(yaml::Document::to_json).chain([serde_json::json!("a\n--- b\n...\n")]) {
+        let written = yaml::to_string(&value);
+        let read = yaml::resources(&written).expect("what was written can be read");
+        assert_eq!(read.iter().map(yaml::Document::to_json).collect::<Vec<_>>(), [value], "{written}");
+    }
+}

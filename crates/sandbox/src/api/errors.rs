@@ -81,6 +81,11 @@ impl ApiError {
         ApiError::of(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
+    /// What the server's handlers return without a status of their own: 500, without a reason.
+    pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
+        ApiError::of(StatusCode::INTERNAL_SERVER_ERROR, "", message)
+    }
+
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} not found", resource.qualified());
         ApiError::of(StatusCode::NOT_FOUND, "NotFound", message).about(resource, name)

@@ -264,7 +264,8 @@ fn server_side_apply(
     if config.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    let warnings = decode::decode(resource, &mut config, request.field_validation()?)?;
+    request.field_validation()?;
+    decode::decode_applied(resource, &mut config, &format!("{}/{}", key.namespace, key.name))?;
     place(request, resource, &mut config)?;
     let named = object::name(&config);
     if !named.is_empty() {
@@ -282,7 +283,7 @@ fn server_side_apply(
         let conflict = |conflicts: apply::Conflicts| ApiError::apply_conflict(&conflicts);
         let Some(old) = old else {
             return apply_new(world, transaction, &key, &config, author, write, (version.is_some(), uid.is_some()))
-                .map(|object| (object, warnings, StatusCode::CREATED));
+                .map(|object| (object, Vec::new(), StatusCode::CREATED));
         };
         let mut merged = apply::apply(resource, Some(&old), &config, author, force).map_err(conflict)?;
         if let Some(version) = version {
@@ -293,7 +294,7 @@ fn server_side_apply(
         }
         decode::decode(resource, &mut merged, FieldValidation::Ignore)?;
         let stored = world.replace(transaction, &key, &old, merged, write)?;
-        Ok((stored, warnings, StatusCode::OK))
+        Ok((stored, Vec::new(), StatusCode::OK))
     })
 }
 

@@ -65,6 +65,13 @@ impl Default for ContainerState {
     }
 }
 
+/// What a status says of a container's end: the shop writes no termination message, so there is one only where the container
+/// asks for its last log lines instead.
+fn last_words(spec: &Value, exit: &Exit) -> String {
+    let asked = text(spec, "/terminationMessagePolicy") == "FallbackToLogsOnError";
+    if asked && exit.code != 0 { exit.message.clone() } else { String::new() }
+}
+
 fn waiting(reason: &str, message: &str) -> Run {
     Run::Waiting { reason: reason.to_owned(), message: message.to_owned() }
 }
@@ -130,7 +137,7 @@ async fn start_and_end(shared: &Arc<Shared>, pod: &Value, spec: &Value, name: &s
     let ended = Run::Terminated {
         code: exit.code,
         reason: if exit.code == 0 { "Completed" } else { "Error" },
-        message: if exit.code == 0 { String::new() } else { exit.message },
+        message: last_words(&spec, &exit),
         since,
         at: shared.world.options.clock.seconds(),
     };

@@ -192,3 +192,20 @@ async fn kubectls_own_apply_is_taken_over_by_force() {
     assert!(managers(&taken).contains(&"turquoise Apply -".to_owned()));
     assert!(fields(&taken, "kubectl-client-side-apply")["f:spec"].get("f:selector").is_none());
 }
+
+#[tokio::test]
+async fn a_field_that_the_schema_does_not_have_is_an_error_whatever_is_said_of_unknown_fields() {
+    let cluster = Cluster::start().await;
+    let mut web = deployment("web", "blue", "backend", "1.0.0", 0, &json!([]));
+    web["spec"]["colour"] = json!("red");
+    for validation in ["Ignore", "Strict"] {
+        let manager = format!("one&fieldValidation={validation}");
+        let (status, answer) = cluster.apply(&format!("{DEPLOYMENTS}/web"), &manager, true, &web).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            answer["message"],
+            "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): .spec.colour: field not declared \
+             in schema"
+        );
+    }
+}

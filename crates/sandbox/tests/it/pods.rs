@@ -47,7 +47,10 @@ async fn an_unknown_image_is_not_pulled() {
 
 #[tokio::test]
 async fn a_crash_loop_backs_off_and_keeps_the_last_words() {
-    let cluster = start(fast(), "2.0.0-crash").await;
+    let cluster = Cluster::with(fast()).await;
+    let mut web = deployment("web", "blue", "backend", "2.0.0-crash", 1, &json!([]));
+    web["spec"]["template"]["spec"]["containers"][0]["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
+    cluster.ok(cluster.post(DEPLOYMENTS, &web).await);
     let pod = waits_for(&cluster, "CrashLoopBackOff").await;
     let last = &container(&pod)["lastState"]["terminated"];
     assert_eq!((&last["exitCode"], &last["reason"]), (&json!(1), &json!("Error")));
@@ -55,6 +58,14 @@ async fn a_crash_loop_backs_off_and_keeps_the_last_words() {
     assert!(container(&pod)["restartCount"].as_u64().unwrap() >= 1);
     eventually("it goes on crashing", || container(&cluster.pods("web")[0])["restartCount"].as_u64().unwrap() >= 3)
         .await;
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_ask_for_its_log_has_no_last_words() {
+    let cluster = start(fast(), "2.0.0-crash").await;
+    let pod = waits_for(&cluster, "CrashLoopBackOff").await;
+    let last = &container(&pod)["lastState"]["terminated"];
+    assert_eq!((&last["exitCode"], last["message"].as_str().unwrap_or_default()), (&json!(1), ""));
 }
 
 #[tokio::test]

@@ -241,6 +241,13 @@ async fn the_binary_stops_on_sigterm() {
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
 
+#[test]
+fn the_binary_names_its_faults() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_shop")).arg("faults").output().unwrap();
+    let names: Vec<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), names);
+}
+
 #[tokio::test]
 async fn the_migration_ends_by_itself_well_or_badly() {
     let run = async |vars: &[(&str, &str)]| {
