@@ -28,13 +28,28 @@ impl Dress {
 impl Cluster {
     /// Applies one object as `turquoise`, by force: git's word counts for the fields that it names.
     pub(super) async fn apply(&self, subject: &Subject, object: &Value, dress: &Dress) -> Result<(), ClusterError> {
+        self.send(subject, object, dress, &PatchParams::apply(MANAGER).force()).await
+    }
+
+    /// Asks whether an apply would be refused, without doing it.
+    pub(super) async fn try_apply(&self, subject: &Subject, object: &Value, dress: &Dress) -> Result<(), ClusterError> {
+        let params = PatchParams { dry_run: true, ..PatchParams::apply(MANAGER).force() };
+        self.send(subject, object, dress, &params).await
+    }
+
+    async fn send(
+        &self,
+        subject: &Subject,
+        object: &Value,
+        dress: &Dress,
+        params: &PatchParams,
+    ) -> Result<(), ClusterError> {
         let Some(key) = ObjectKey::of(object) else { return Ok(()) };
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         let body = dressed(object, &subject.namespace, dress);
-        let params = PatchParams::apply(MANAGER).force();
         let what = format!("apply {key}");
         // Only the metadata of the answer is read: a Secret's values are never kept (I6).
-        call(&what, api.patch_metadata(&key.name, &params, &Patch::Apply(&body))).await.map(drop)
+        call(&what, api.patch_metadata(&key.name, params, &Patch::Apply(&body))).await.map(drop)
     }
 }
 

@@ -280,8 +280,9 @@ mod tests {
             (failed.reason.as_str(), failed.words.as_str(), failed.hopeless_from),
             ("R", "m", Some(Timestamp::MIN))
         );
-        let refused =
-            state(K::Deployment, json!({"spec": {}, "status": holds("ReplicaFailure")})).trouble.expect("words");
+        let mut refusal = holds("ReplicaFailure");
+        refusal["observedGeneration"] = json!(2);
+        let refused = state(K::Deployment, json!({"spec": {}, "status": refusal})).trouble.expect("words");
         assert_eq!(refused.hopeless_from, None, "without a time there is no end to it");
     }
 

@@ -26,6 +26,7 @@ impl Cluster {
     /// [`ClusterError::Conflict`] where the guard does not hold; whatever the server refuses.
     pub async fn deploy(&self, subject: &Subject, deploy: &Deploy, objects: &[Value]) -> Result<(), ClusterError> {
         self.hold(subject, deploy.colour, &deploy.guard).await?;
+        self.try_changes(subject, deploy, objects).await?;
         for (key, version) in &deploy.renew {
             self.delete_seen(subject, key, version).await?;
         }
@@ -56,6 +57,20 @@ impl Cluster {
             let size = deploy.sizes.iter().find(|size| size.workload == key);
             let sized = sizes::dressed(object, size, deploy.autoscaled.contains(&key), &mut dress);
             self.apply(subject, &sized, &dress).await?;
+        }
+        Ok(())
+    }
+
+    /// A refusal of a workload that is there already (a field that cannot change, a policy) is heard before anything is
+    /// written: half a deploy would leave tiers of two versions side by side for connections that clients still keep.
+    async fn try_changes(&self, subject: &Subject, deploy: &Deploy, objects: &[Value]) -> Result<(), ClusterError> {
+        for object in objects {
+            let Some(key) = ObjectKey::of(object) else { continue };
+            let there = deploy.guard.workloads.iter().any(|(seen, _)| *seen == key);
+            let renewed = deploy.renew.iter().any(|(job, _)| *job == key);
+            if there && !renewed {
+                self.try_apply(subject, object, &dress_of(subject, deploy.colour, object)).await?;
+            }
         }
         Ok(())
     }

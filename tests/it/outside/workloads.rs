@@ -271,7 +271,13 @@ spec:
   template:
     spec:
       restartPolicy: Never
-      containers: [{name: migrate, image: shop, args: [migrate], env: [{name: MIGRATION_FAILS, value: ""}]}]
+      containers:
+        - name: migrate
+          image: shop
+          args: [migrate]
+          env: [{name: MIGRATION_FAILS, value: ""}]
+          # Else a kubelet tells no more than the exit code.
+          terminationMessagePolicy: FallbackToLogsOnError
 ---
 apiVersion: batch/v1
 kind: CronJob
