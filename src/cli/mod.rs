@@ -99,15 +99,9 @@ struct RunArgs {
     #[arg(long, env = "TURQUOISE_CLUSTER", value_name = "NAME")]
     cluster: Option<String>,
     #[command(flatten)]
-<<<<<<< HEAD
-    outside: outside::OutsideArgs,
-    #[command(flatten)]
-    git: git::GitArgs,
-=======
     git: git::GitArgs,
     #[command(flatten)]
     outside: outside::OutsideArgs,
->>>>>>> main
 }
 
 pub(crate) use signals::stop as stop_signal;

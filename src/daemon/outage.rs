@@ -10,11 +10,7 @@ use crate::core::text::OneLine;
 /// A server that is restarted is back within that time: nobody is told.
 const SETTLE: Duration = Duration::from_secs(30);
 
-<<<<<<< HEAD
-/// One side's reach.
-=======
 /// One side, git or the cluster.
->>>>>>> main
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     /// When it was first found out of reach, and whether people were told.
@@ -57,21 +53,6 @@ mod tests {
 
     #[test]
     fn a_short_outage_is_not_told_and_a_long_one_once() {
-<<<<<<< HEAD
-        let mut outage = Outage::default();
-        let at = |second: i64| Timestamp::from_second(second).expect("a time");
-        let words = OneLine::new("no answer");
-        assert_eq!(outage.answered(), None);
-        assert_eq!(outage.failed(&words, at(0)), None);
-        assert_eq!(outage.failed(&words, at(29)), None);
-        assert_eq!(outage.answered(), None);
-        assert_eq!(outage.failed(&words, at(100)), None);
-        let out = Change::Out { since: Some(at(100)), words: words.clone() };
-        assert_eq!(outage.failed(&words, at(130)), Some(out));
-        assert_eq!(outage.failed(&words, at(160)), None);
-        assert_eq!(outage.answered(), Some(Change::Back { since: Some(at(100)) }));
-        assert_eq!(outage.answered(), None);
-=======
         let mut reach = Outage::default();
         let at = |second: i64| Timestamp::from_second(second).expect("a time");
         let words = OneLine::new("no answer");
@@ -85,25 +66,15 @@ mod tests {
         assert_eq!(reach.failed(&words, at(160)), None);
         assert_eq!(reach.answered(), Some(Change::Back { since: Some(at(100)) }));
         assert_eq!(reach.answered(), None);
->>>>>>> main
     }
 
     #[test]
     fn an_outage_that_a_start_found_has_no_beginning() {
-<<<<<<< HEAD
-        let mut outage = Outage::default();
-        let words = OneLine::new("no answer");
-        assert_eq!(outage.failed(&words, Timestamp::UNIX_EPOCH), None);
-        let later = Timestamp::from_second(60).expect("a time");
-        assert_eq!(outage.failed(&words, later), Some(Change::Out { since: None, words }));
-        assert_eq!(outage.answered(), Some(Change::Back { since: None }));
-=======
         let mut reach = Outage::default();
         let words = OneLine::new("no answer");
         assert_eq!(reach.failed(&words, Timestamp::UNIX_EPOCH), None);
         let later = Timestamp::from_second(60).expect("a time");
         assert_eq!(reach.failed(&words, later), Some(Change::Out { since: None, words }));
         assert_eq!(reach.answered(), Some(Change::Back { since: None }));
->>>>>>> main
     }
 }

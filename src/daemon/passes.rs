@@ -158,11 +158,7 @@ impl Daemon {
         let Some(watched) = self.repos.get_mut(name) else { return };
         watched.reach.lost(name, error);
         let words = watched.reach.to_string();
-<<<<<<< HEAD
-        watched.announcer.git(Err(&OneLine::new(&words)));
-=======
         watched.announcer.git(Err(&OneLine::new(&error.to_string())));
->>>>>>> main
         self.board.metrics.repo(name.as_str(), Some(false));
         if self.repos.values().all(|watched| watched.reach.is_lost()) {
             self.board.set_unready(words);
@@ -210,19 +206,11 @@ impl Daemon {
             Err(error) => {
                 tracing::warn!(app = %name, "{error}");
                 status.error = Some(error.words());
-<<<<<<< HEAD
-                if error.is_cluster_out_of_reach() {
-                    announcer.cluster(Err(&error.words()));
-                }
-                status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
-                status.alerts.extend(error.alert());
-=======
                 status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
                 status.alerts.extend(error.alert());
                 if error.is_cluster_out_of_reach() {
                     announcer.cluster(Err(&error.words()));
                 }
->>>>>>> main
                 if let Some(blocked) = error.refusal() {
                     status.phase = Phase::Blocked;
                     status.blocked = Some(blocked.clone().into());
