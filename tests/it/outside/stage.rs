@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::traffic::Traffic;
 use super::transport::Server;
 
+mod hands;
 mod outside;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
@@ -227,17 +228,6 @@ impl Stage {
         })
     }
 
-    /// Takes a branch away from the bare repository.
-    pub(super) fn delete_branch(&self, branch: &str) {
-        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
-    }
-
-    /// The bare repository loses every commit that no branch leads to.
-    pub(super) fn forget_lost_commits(&self) {
-        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
-        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
-    }
-
     /// A person's push is rejected where turquoise was faster: then it is made again, as a person would.
     fn push_until_it_lands(&self, make: impl Fn()) -> String {
         for _ in 0..20 {
@@ -262,6 +252,13 @@ impl Stage {
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
+    /// How often a verdict was said about a commit.
+    pub(super) fn verdicts(&self, commit: &str, verdict: &str) -> usize {
+        let text = self.git(&["log", "--format=%B", "main"], "shop.git");
+        let fact = format!("Turquoise-Revision: {commit}\nTurquoise-Verdict: {verdict}");
+        text.matches(&fact).count()
+    }
+
     /// A file at the branch's head.
     pub(super) fn file(&self, path: &str) -> String {
         self.git(&["show", &format!("main:{path}")], "shop.git")
@@ -283,12 +280,13 @@ impl Stage {
         self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
     }
 
-    /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
-    pub(super) fn apply_overlay(&self, overlay: &str) {
-        let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
-        let file = self.folder.path().join("rendered.yaml");
-        fs::write(&file, rendered).expect("written");
-        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    /// The uids of a colour's pods, sorted.
+    pub(super) fn pods(&self, colour: &str) -> Vec<String> {
+        let selector = format!("colour={colour}");
+        let text = self.kubectl(&["get", "pods", "-l", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
+        let mut pods: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        pods.sort();
+        pods
     }
 
     // ---- turquoise, by its status

@@ -40,20 +40,4 @@ impl Stage {
         stream.read_to_string(&mut text).expect("answered");
         text
     }
-
-    /// How often a verdict was said about a commit.
-    pub(in crate::outside) fn verdicts(&self, commit: &str, verdict: &str) -> usize {
-        let text = self.git(&["log", "--format=%B", "main"], "shop.git");
-        let fact = format!("Turquoise-Revision: {commit}\nTurquoise-Verdict: {verdict}");
-        text.matches(&fact).count()
-    }
-
-    /// The uids of a colour's pods, sorted.
-    pub(in crate::outside) fn pods(&self, colour: &str) -> Vec<String> {
-        let selector = format!("colour={colour}");
-        let text = self.kubectl(&["get", "pods", "-l", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
-        let mut pods: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        pods.sort();
-        pods
-    }
 }
