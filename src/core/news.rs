@@ -15,9 +15,13 @@ use super::ids::{AppName, CommitId};
 use super::lock::{Lock, PinState};
 use super::message::FAILED_UNDER_TRAFFIC;
 use super::observed::{Observed, Serving};
-use super::report::{Alert, Blocked, Plan, Waiting};
+use super::report::{Blocked, Plan, Waiting};
 use super::text::OneLine;
 use super::verdict::{Entry, Verdict};
+
+mod condition;
+
+pub use condition::Condition;
 
 /// What one look says, as far as people are told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +74,6 @@ pub struct Live {
     pub old_images: Vec<OneLine>,
     /// Whether the other colour holds something to go back to.
     pub way_back: bool,
-}
-
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// Which reason: its word in the status.
-    pub reason: String,
-    /// The same in words.
-    pub words: OneLine,
-    /// What mends it.
-    pub cure: Option<OneLine>,
 }
 
 /// What git tells about turquoise's own commits: newest first.
@@ -159,47 +152,6 @@ impl Facts {
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         Self { at: other.at, ..self.clone() } == *other
-    }
-}
-
-impl Condition {
-    fn of_blocked(blocked: &Blocked) -> Self {
-        Self {
-            reason: blocked.as_str().to_owned(),
-            words: OneLine::new(&blocked.to_string()),
-            cure: Some(OneLine::new(blocked.cure())),
-        }
-    }
-
-    /// The cluster does not hold what was released.
-    #[must_use]
-    pub fn drift(reason: &str, words: &str) -> Self {
-        Self {
-            reason: reason.to_owned(),
-            words: OneLine::new(words),
-            cure: Some(OneLine::new("find out who changes it; git's word counts")),
-        }
-    }
-
-    fn of_alert(alert: &Alert) -> (EventKind, Self) {
-        // The reason's word is the one of the status.
-        let reason = serde_json::to_value(alert).ok().and_then(|value| Some(value.get("reason")?.as_str()?.to_owned()));
-        let (reason, words) = (reason.unwrap_or_default(), alert.to_string());
-        match alert {
-            Alert::Astray { .. } | Alert::Missing { .. } | Alert::Drift { .. } => {
-                (EventKind::Drift, Self::drift(&reason, &words))
-            }
-            Alert::NothingToGoBackTo { .. }
-            | Alert::PinUnreachable { .. }
-            | Alert::PushDeclined { .. }
-            | Alert::VerifiedNotReady { .. }
-            | Alert::NameTaken { .. }
-            | Alert::Configuration { .. } => {
-                let fix = matches!(alert, Alert::NothingToGoBackTo { .. } | Alert::VerifiedNotReady { .. });
-                let cure = fix.then(|| OneLine::new("push a fix: it is released into the other colour"));
-                (EventKind::Alert, Self { reason, words: OneLine::new(&words), cure })
-            }
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use turquoise::core::action::{Commit, Switch};
+use turquoise::core::action::{Commit, Switch, Topic};
 use turquoise::core::colour::Colour;
 use turquoise::core::desired::Desired;
 use turquoise::core::ids::CommitId;
@@ -31,6 +31,8 @@ pub(crate) struct Judge {
     pub(crate) violations: Vec<String>,
     /// Revisions that something was deployed for.
     acted: BTreeSet<usize>,
+    /// A release waits for a person.
+    manual: bool,
     /// Colours and contents that passed their checks before a flip.
     passed: BTreeSet<(Colour, Content)>,
     served: BTreeSet<(Colour, Content)>,
@@ -54,6 +56,11 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
+    /// A judge of releases that a person approves, or of ones that nobody needs to.
+    pub(crate) fn of(manual: bool) -> Self {
+        Self { manual, ..Self::default() }
+    }
+
     /// Counts from here.
     pub(crate) fn begin(&mut self) {
         self.moves = 0;
@@ -170,6 +177,9 @@ impl Judge {
     pub(crate) fn commits(&mut self, commit: &Commit, tree: &Tree, git: &Git, cluster: &Cluster) {
         if commit.facts.is_empty() && tree == git.tree() {
             self.violated("DESIGN 4: a commit without a new fact");
+        }
+        if self.manual && commit.selector.is_some() && matches!(commit.topic, Topic::Release { .. }) {
+            self.violated("rule 11: a release without a person's approval");
         }
         if tree.pair() != git.tree().pair() {
             self.violated("DESIGN 4: a commit of turquoise changes a colour");

@@ -203,7 +203,7 @@ impl World {
             faults: Faults::default(),
             now_s: 1_000_000,
             planner: plan,
-            judge: Judge::default(),
+            judge: Judge::of(setup.manual),
             transcript: Transcript::default(),
             pending: VecDeque::new(),
             facts: None,
