@@ -11,6 +11,7 @@ mod links;
 mod metrics;
 mod page;
 mod view;
+mod words;
 
 use std::net::SocketAddr;
 

@@ -1,9 +1,9 @@
 //! What the pages show, made from a status and a book: pure, so that every page can be looked at without a cluster.
 
 use askama::Template;
-use jiff::Timestamp;
 
 use super::links;
+use super::words::{escape, time, verdict_class, words_of};
 use crate::core::book::{Book, HistoryLine, Note};
 use crate::core::colour::Colour;
 use crate::core::ids::CommitId;
@@ -408,10 +408,6 @@ fn wait(waiting: &Waiting) -> WaitView {
     WaitView { words, until }
 }
 
-fn words_of(phase: Phase) -> String {
-    phase.as_str().replace('_', " ")
-}
-
 fn class_of(app: &AppStatus) -> &'static str {
     match rank(app) {
         0 => "bad",
@@ -419,36 +415,6 @@ fn class_of(app: &AppStatus) -> &'static str {
         3 => "going",
         _settled => "good",
     }
-}
-
-const fn verdict_class(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Released => "good",
-        Verdict::Rejected => "bad",
-        Verdict::Withdrawn | Verdict::Superseded => "",
-        Verdict::Verified => "warn",
-    }
-}
-
-/// A moment: the script counts from it, and without the script it reads as it stands.
-fn time(at: Timestamp, kind: &str) -> String {
-    let words = at.strftime("%Y-%m-%d %H:%M:%S UTC");
-    format!(r#"<time datetime="{at:.0}" data-as="{kind}">{words}</time>"#)
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// The page of an app that is not there.

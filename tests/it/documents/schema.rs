@@ -56,7 +56,12 @@ fn keyword_problems(
             let others = value.as_object().into_iter().flatten().filter(|(name, _)| !known.contains_key(*name));
             let problem = |(name, value): (&String, &Value)| match wanted {
                 Value::Bool(false) => vec![format!("{at}: unknown field {name}")],
-                wanted => problems(wanted, value, root, &format!("{at}.{name}")),
+                Value::Null
+                | Value::Bool(true)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_) => problems(wanted, value, root, &format!("{at}.{name}")),
             };
             others.flat_map(problem).collect()
         }

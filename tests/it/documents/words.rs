@@ -217,6 +217,8 @@ fn every_metric_is_documented_and_none_that_is_not() {
     metrics.verdict("shop", "released");
     metrics.switched("shop");
     metrics.repo("shop.git", Some(true));
+    metrics.hook("accepted");
+    metrics.message("shop", "delivered", 1);
     let text = metrics.text();
     let full = |name: &str| {
         let counter = text.contains(&format!("# TYPE turquoise_{name} counter"));

@@ -65,7 +65,7 @@ fn wrong_usage_is_2_and_a_world_that_does_not_answer_is_3() {
         (2, &["status", "--server", "ftp://127.0.0.1"]),
         (3, &["status", "--server", "http://127.0.0.1:9"]),
         (2, &["history", "shop", "--repo", "nowhere.git"]),
-        (2, &["run", "--repo", "nowhere.git"]),
+        (2, &["run", "--repo", "nowhere.git", "--kubeconfig", "nowhere"]),
         (2, &["run", "--repo", "x", "--poll", "0"]),
         (2, &["promote", "shop", "--repo", "nowhere.git"]),
         (2, &["init", "nowhere"]),

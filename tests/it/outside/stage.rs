@@ -60,12 +60,7 @@ impl Stage {
         self.traffic = Some(Traffic::start(address));
     }
 
-    /// Repository, clone and cluster, without turquoise.
-    pub(super) fn bare(prepare: impl FnOnce(&Path)) -> Self {
-        Self::bare_with_images(prepare, &[])
-    }
-
-    /// The same, with images of one's own in the cluster.
+    /// Repository, clone and cluster, without turquoise; with images of one's own in the cluster.
     pub(super) fn bare_with_images(prepare: impl FnOnce(&Path), images: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("turquoise-test-").tempdir().expect("a folder");
         let kubeconfig = folder.path().join("kubeconfig");
@@ -115,12 +110,7 @@ impl Stage {
         self.clone_path()
     }
 
-    /// Starts turquoise.
-    pub(super) fn run(&mut self) {
-        self.run_with(&[]);
-    }
-
-    /// Starts it with more flags.
+    /// Starts turquoise, with more flags.
     pub(super) fn run_with(&mut self, flags: &[&str]) {
         assert!(self.daemon.is_none(), "turquoise runs already");
         let starts = self.listened().len() + 1;
@@ -150,16 +140,6 @@ impl Stage {
             assert!(start.elapsed() < STEP_MAX, "turquoise did not start\n{}", self.log());
             std::thread::sleep(LOOK);
         };
-    }
-
-    /// Where turquoise listens.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.listen.expect("turquoise runs")
-    }
-
-    /// The bare repository.
-    pub(super) fn bare_path(&self) -> PathBuf {
-        self.folder.path().join("shop.git")
     }
 
     /// The addresses that turquoise listened on, one a start.

@@ -2,12 +2,32 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 
 use super::{Stage, turquoise};
 
 impl Stage {
+    /// Repository, clone and cluster, without turquoise.
+    pub(in crate::outside) fn bare(prepare: impl FnOnce(&Path)) -> Self {
+        Self::bare_with_images(prepare, &[])
+    }
+
+    /// Starts turquoise.
+    pub(in crate::outside) fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// Where turquoise listens.
+    pub(in crate::outside) fn address(&self) -> SocketAddr {
+        self.listen.expect("turquoise runs")
+    }
+
+    /// The bare repository.
+    pub(in crate::outside) fn bare_path(&self) -> PathBuf {
+        self.folder.path().join("shop.git")
+    }
+
     /// A variable for turquoise, from its next start on.
     pub(in crate::outside) fn set(&mut self, name: &str, value: &str) {
         self.settings.push((name.to_owned(), value.to_owned()));
