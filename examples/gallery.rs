@@ -52,7 +52,8 @@ async fn main() -> Result<(), ServeError> {
         loop {
             let mut app = verifying();
             app.name = AppName::new("moving");
-            app.phase = if round.is_multiple_of(2) { Phase::Verifying } else { Phase::Flipping };
+            // A page looks every two seconds: a phase that changed as often would always look the same.
+            app.phase = if (round / 3).is_multiple_of(2) { Phase::Verifying } else { Phase::Flipping };
             app.colours.green.ready = round % 5;
             show(&board, app);
             round += 1;

@@ -299,8 +299,14 @@ fn status_tells_in_a_table_what_the_json_says_and_the_json_is_as_described() {
     let escaped = page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;");
     assert!(page.contains("was rejected") && page.contains("git revert --no-edit") && escaped, "{page}");
     assert!(!page.contains("<script>alert") && !page.contains('\u{1b}'));
-    let tag = list.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag").to_owned();
-    assert!(get(&stage, "/api/v1/apps", &format!("If-None-Match: {tag}")).starts_with("HTTP/1.1 304"));
+    // A look may come between the two questions; not between twenty pairs of them.
+    let is_known = |()| {
+        let list = get(&stage, "/api/v1/apps", "Accept: */*");
+        let tag = list.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag").to_owned();
+        get(&stage, "/api/v1/apps", &format!("If-None-Match: {tag}")).starts_with("HTTP/1.1 304")
+    };
+    assert!(std::iter::repeat_n((), 20).any(is_known), "what is not new is not sent again");
+    assert!(get(&stage, "/api/v1/apps", "If-None-Match: \"other\"").starts_with("HTTP/1.1 200"));
     let mended = stage.bump("1.1.0");
     stage.until_live("green", "1.1.0");
     assert_eq!(stage.status()["verdict"]["revision"], mended.as_str());
