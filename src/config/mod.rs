@@ -11,7 +11,7 @@ use crate::core::text::OneLine;
 
 mod raw;
 
-pub use crate::source::GitAccess as Credentials;
+pub use crate::core::access::GitAccess as Credentials;
 pub use raw::{File, Problem, parse};
 
 /// Passes that are under way at once. A pass mostly waits for git's disk and the API server's answers; sixteen keep both

@@ -5,6 +5,7 @@
 //! - [`news`] the transitions behind [`event`] messages, [`deliveries`] which of them were told;
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
+pub mod access;
 pub mod action;
 pub mod colour;
 pub mod deliveries;

@@ -57,7 +57,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use access::GitAccess;
+pub use crate::core::access::GitAccess;
 pub use apps::App;
 pub use commit::{Committed, Identity};
 pub use error::SourceError;

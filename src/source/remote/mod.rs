@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use git2::{Oid, Repository};
 
-use super::access::GitAccess;
 use super::address::{Address, Scheme};
 use super::error::{SourceError, git};
 use super::ground::is_in_history;
 use super::location::without_credentials;
 use super::origin::{Origin, Published};
+use crate::core::access::GitAccess;
 use cache::Cache;
 pub(crate) use process::CHILD_COMMAND;
 use process::Program;

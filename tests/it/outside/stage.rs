@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::traffic::Traffic;
 use super::transport::Server;
 
+mod hands;
 mod outside;
 
 /// A step that takes longer than this did not happen. Machines are slow and noisy; the steps themselves take a second.
@@ -227,17 +228,6 @@ impl Stage {
         })
     }
 
-    /// Takes a branch away from the bare repository.
-    pub(super) fn delete_branch(&self, branch: &str) {
-        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
-    }
-
-    /// The bare repository loses every commit that no branch leads to.
-    pub(super) fn forget_lost_commits(&self) {
-        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
-        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
-    }
-
     /// A person's push is rejected where turquoise was faster: then it is made again, as a person would.
     fn push_until_it_lands(&self, make: impl Fn()) -> String {
         for _ in 0..20 {
@@ -288,14 +278,6 @@ impl Stage {
         let file = self.folder.path().join("apply.yaml");
         fs::write(&file, text).expect("written");
         self.kubectl(&["apply", "--filename", &file.to_string_lossy()])
-    }
-
-    /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
-    pub(super) fn apply_overlay(&self, overlay: &str) {
-        let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
-        let file = self.folder.path().join("rendered.yaml");
-        fs::write(&file, rendered).expect("written");
-        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
     }
 
     /// The uids of a colour's pods, sorted.

@@ -1,0 +1,26 @@
+//! Hands of people that the everyday scenarios do without.
+
+use std::fs;
+
+use super::{Stage, command, turquoise};
+
+impl Stage {
+    /// Takes a branch away from the bare repository.
+    pub(in crate::outside) fn delete_branch(&self, branch: &str) {
+        self.git(&["update-ref", "-d", &format!("refs/heads/{branch}")], "shop.git");
+    }
+
+    /// The bare repository loses every commit that no branch leads to.
+    pub(in crate::outside) fn forget_lost_commits(&self) {
+        self.git(&["reflog", "expire", "--expire=now", "--all"], "shop.git");
+        self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
+    }
+
+    /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
+    pub(in crate::outside) fn apply_overlay(&self, overlay: &str) {
+        let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
+        let file = self.folder.path().join("rendered.yaml");
+        fs::write(&file, rendered).expect("written");
+        self.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    }
+}
