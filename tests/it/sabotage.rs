@@ -236,10 +236,10 @@ fn insistent(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
 fn guardless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     let mut plan = plan(desired, observed, policy);
     for action in &mut plan.actions {
-        match action {
-            Action::Deploy(deploy) => deploy.guard = ColourGuard::default(),
-            Action::Scale(scale) => scale.guard = ColourGuard::default(),
-            _others => {}
+        if let Action::Deploy(deploy) = action {
+            deploy.guard = ColourGuard::default();
+        } else if let Action::Scale(scale) = action {
+            scale.guard = ColourGuard::default();
         }
     }
     plan

@@ -10,7 +10,7 @@ use crate::core::action::{Action, Commit, NewBounds, Size, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::Record;
+use crate::core::observed::{Record, Serving};
 use crate::core::report::{Alert, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
 use crate::core::verdict::Verdict;
@@ -53,7 +53,7 @@ pub(super) fn plan(view: &View<'_>, serving: Colour) -> Plan {
     draft.act_all(jobs::schedules(view, serving));
     draft.act_all(resized(view, serving));
     for service in view.observed.live() {
-        if !verify::holds_exactly(view, service, serving) && !view.state(serving).workloads.is_empty() {
+        if !verify::holds_exactly(view, service, serving) && view.state(serving).wanted() > 0 {
             draft.wait(Waiting::Endpoints { service: service.name.clone(), colour: serving });
         }
     }
@@ -105,7 +105,9 @@ fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
 /// manifest's number was changed since it was last applied, so that an autoscaler or a person's hand is left alone (rule 7).
 pub(super) fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
     let state = view.state(colour);
-    if state.is_down() || state.record.is_none() {
+    // What serves is never scaled down by turquoise: it asks for nothing because git did.
+    let serves = view.observed.serving() == Serving::Colour(colour);
+    if (state.is_down() && !serves) || state.record.is_none() {
         return None;
     }
     let head = view.desired.render(view.head(), colour)?;
@@ -115,7 +117,8 @@ pub(super) fn resized(view: &View<'_>, colour: Colour) -> Option<Action> {
         let Some(replicas) = spec.replicas else { continue };
         let Some(running) = state.workloads.iter().find(|workload| workload.key == spec.key) else { continue };
         let counted = spec.key.workload_kind().is_some_and(WorkloadKind::is_counted);
-        let changed = running.applied_replicas.is_some_and(|applied| applied != replicas) && running.replicas > 0;
+        let up = running.replicas > 0 || serves;
+        let changed = running.applied_replicas.is_some_and(|applied| applied != replicas) && up;
         if counted && changed {
             versions.insert(spec.key.clone(), running.resource_version.clone());
             sizes.push(Size { workload: spec.key.clone(), replicas });

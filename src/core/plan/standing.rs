@@ -201,6 +201,8 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
             None => return Standing::Yes,
             Some((ready, wanted)) => Waiting::Size { colour, ready, wanted, deadline },
         },
+        // Nothing is asked for, in git or by what serves: whoever wants no pods gets none.
+        Readiness::Down if !wanted.is_empty() && wanted.iter().all(|size| size.replicas == 0) => return Standing::Yes,
         Readiness::Down => {
             return Standing::Failed(Failure::NoReplicas { colour });
         }

@@ -294,3 +294,21 @@ fn a_configuration_that_cannot_be_used_is_told_with_every_problem() {
     assert_eq!(status.code(), Some(2), "{words}");
     assert!(words.contains("nowhere.yaml"), "{words}");
 }
+
+#[test]
+fn an_app_that_asks_for_no_pods_is_released_and_grows_when_git_says_so() {
+    let mut world = Many::open();
+    world.repo("quiet", &[Shop { name: "quiet", replicas: 0, check: None }]);
+    let daemon = world.run(&["--repo", "quiet.git"]);
+    world.until_live(daemon, "quiet", "blue", "1.0.0");
+    world.bump("quiet", &["quiet"], "2.0.0");
+    world.until_live(daemon, "quiet", "green", "2.0.0");
+    world.commit("quiet", "Two pods", |clone| {
+        let path = clone.join("quiet/base/deployment.yaml");
+        let text = fs::read_to_string(&path).expect("a Deployment");
+        fs::write(&path, text.replace("replicas: 0", "replicas: 2")).expect("written");
+    });
+    world.until(daemon, "quiet", "two pods", |app| {
+        is_live(app, "green", "2.0.0") && app["colours"]["green"]["ready"] == 2 && app["colours"]["blue"]["wanted"] == 0
+    });
+}

@@ -216,6 +216,8 @@ async fn a_job_fails_at_its_limit_with_the_pods_words() {
     let cluster = Cluster::with(Options { back_off: Duration::from_millis(10), ..Options::default() }).await;
     let mut failing = job("migrate", &json!([{"name": "MIGRATION_FAILS", "value": "no such table"}]));
     failing["spec"]["backoffLimit"] = json!(1);
+    // Else a kubelet tells no more than the exit code.
+    failing["spec"]["template"]["spec"]["containers"][0]["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     cluster.ok(cluster.post(JOBS, &failing).await);
     eventually("it has failed", || cluster.holds("jobs", "migrate", "Failed")).await;
     let status = cluster.status("jobs", "migrate");
