@@ -68,6 +68,7 @@ fn wrong_usage_is_2_and_a_world_that_does_not_answer_is_3() {
         (2, &["run", "--repo", "nowhere.git", "--kubeconfig", "nowhere"]),
         (2, &["run", "--repo", "x", "--poll", "0"]),
         (2, &["promote", "shop", "--repo", "nowhere.git"]),
+        (2, &["promote", "shop", "--repo", "https://ann@example.org/shop.git"]),
         (2, &["init", "nowhere"]),
         (1, &["check", "."]),
         (2, &["check", "nowhere"]),
