@@ -35,6 +35,8 @@ struct Desks {
     open: BTreeMap<AppName, OpenDesk>,
     /// What a dry run said that it would do, by app.
     would: BTreeMap<AppName, BTreeSet<String>>,
+    /// Why an app is blocked, as the log said it last.
+    blocked: BTreeMap<AppName, Blocked>,
     git: Outage,
     cluster: Outage,
     /// HEAD as it was last seen: messages about an outage derive their ids from it.
@@ -119,12 +121,19 @@ impl Announcer {
 
     /// A look led to a plan.
     pub(super) fn looked(&self, app: &Arc<App>, namespace: &str, view: &View) {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).blocked.remove(&app.name);
         let service = view.observed.live().next().map(|service| service.name.clone());
         self.found(app, namespace, service, Facts::of(&view.desired, &view.observed, &view.plan));
     }
 
     /// A look ended in a reason to do nothing.
     pub(super) fn blocked(&self, app: &Arc<App>, namespace: &str, head: &CommitId, blocked: &Blocked, at: Timestamp) {
+        // In full, at once, and in a dry run too: a message is short and may be under way for long.
+        let said =
+            self.desks.lock().unwrap_or_else(PoisonError::into_inner).blocked.insert(app.name.clone(), blocked.clone());
+        if said.as_ref() != Some(blocked) {
+            tracing::warn!(app = %app.name, "blocked: {blocked}");
+        }
         self.found(app, namespace, None, Facts::of_blocked(head, blocked, at));
     }
 

@@ -104,8 +104,12 @@ impl Folders {
 
     /// Stops watching what says this.
     pub(super) fn remove(&mut self, trigger: &Trigger) {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        for folder in watched.extract_if(.., |folder| folder.says == *trigger) {
+        // The lock is let go first: the watcher's thread may be in the middle of an event, which takes it too.
+        let gone: Vec<Folder> = {
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            watched.extract_if(.., |folder| folder.says == *trigger).collect()
+        };
+        for folder in gone {
             if let Some(watcher) = &mut self.watcher {
                 // One that is gone is watched no more in any case.
                 let _gone_already = watcher.unwatch(&folder.path);
