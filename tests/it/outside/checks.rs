@@ -232,8 +232,9 @@ fn s38_a_failed_watch_flips_back_and_s40_its_revert_verifies_from_the_start() {
     assert_eq!((stage.verdicts(&bump, "released"), flips(&stage)), (1, 2));
     // The flip back is reverted: green is tried again, and fails by its checks or under traffic.
     stage.revert_flip();
-    stage.until("a second rejection", |app| stage.verdicts(&bump, "rejected") == 2 && stage.is_at_rest(app));
-    assert_eq!(stage.status()["serving"], "blue");
+    stage.until("a second rejection", |app| {
+        app["serving"] == "blue" && stage.verdicts(&bump, "rejected") == 2 && stage.is_at_rest(app)
+    });
     stage.ends();
 }
 
