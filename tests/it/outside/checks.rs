@@ -217,7 +217,7 @@ fn s32_a_restarted_pod_voids_its_passes() {
 }
 
 #[test]
-fn s38_a_failed_watch_flips_back_and_s40_its_revert_verifies_from_the_start() {
+fn s38_a_failed_watch_flips_back() {
     // A window that a busy machine does not sleep through; going back does not wait for its end.
     let stage = Stage::open_with(|clone| {
         policy(SMOKE)(clone);
@@ -230,11 +230,6 @@ fn s38_a_failed_watch_flips_back_and_s40_its_revert_verifies_from_the_start() {
     assert!(reason(&status).contains("check `smoke`: /smoke answered 500"), "{}", reason(&status));
     stage.person(&["fetch", "--quiet"]);
     assert_eq!((stage.verdicts(&bump, "released"), flips(&stage)), (1, 2));
-    // The flip back is reverted: green is tried again, and fails by its checks or under traffic.
-    stage.revert_flip();
-    stage.until("a second rejection", |app| {
-        app["serving"] == "blue" && stage.verdicts(&bump, "rejected") == 2 && stage.is_at_rest(app)
-    });
     stage.ends();
 }
 
