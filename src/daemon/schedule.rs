@@ -130,8 +130,9 @@ impl Schedule {
             Event::AllTouched => self.repos.values_mut().for_each(|repo| repo.again = true),
             Event::AppsTouched(apps) => {
                 for app in apps {
-                    // What fails is not tried again by every trigger of the cluster, only by time.
-                    self.slot(&app, |slot| slot.dirty |= slot.failures == 0);
+                    // What failed is not tried again by every trigger of the cluster, only by time. A pass that is under
+                    // way may be the one that succeeds: what changes behind its look is seen by the next one.
+                    self.slot(&app, |slot| slot.dirty |= slot.failures == 0 || slot.running.is_some());
                 }
             }
             Event::GrantsChanged(repo) => {
@@ -377,6 +378,16 @@ mod tests {
         schedule.on(Event::GitTouched(repo("r")), due);
         let mended = schedule.on(Event::Discovered(repo("r"), found(&["shop"], true)), due);
         assert_eq!(mended, [pass("shop")], "a push does");
+    }
+
+    #[test]
+    fn what_changes_during_the_try_that_succeeds_is_looked_at() {
+        let (mut schedule, _) = schedule(4, &[("r", &["shop"])]);
+        schedule.on(Event::PassEnded(app("shop"), Ended::Failed), NOW);
+        let retry = after(NOW, RETRY_FIRST);
+        assert_eq!(schedule.due(retry), [pass("shop")]);
+        assert_eq!(schedule.on(Event::AppsTouched(vec![app("shop")]), retry), []);
+        assert_eq!(schedule.on(waiting("shop"), retry), [pass("shop")]);
     }
 
     #[test]

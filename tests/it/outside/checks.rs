@@ -233,6 +233,22 @@ fn s38_a_failed_watch_flips_back() {
     stage.ends();
 }
 
+#[test]
+fn s40_the_revert_of_a_flip_back_verifies_from_the_start() {
+    let stage = Stage::open_with(|clone| {
+        policy(SMOKE)(clone);
+        edit(&clone.join("turquoise.yaml"), |text| text.replace("watch: 2s", "watch: 20s"));
+    });
+    let bump = stage.bump("2.0.0-breaks-live");
+    stage.until("the flip back", |app| stage.verdicts(&bump, "rejected") == 1 && stage.is_at_rest(app));
+    // The flip back is reverted: green is tried again, and fails by its checks or under traffic.
+    stage.revert_flip();
+    stage.until("a second rejection", |app| {
+        app["serving"] == "blue" && stage.verdicts(&bump, "rejected") == 2 && stage.is_at_rest(app)
+    });
+    stage.ends();
+}
+
 /// A gate before each flip, and a light that the live colour must keep green.
 fn gated(target: &Target, watch: &str) -> impl Fn(&Path) + use<> {
     let (gate, light, preview) = (target.url("/gate"), target.url("/light"), target.url("/preview"));

@@ -328,9 +328,10 @@ impl Stage {
             }
             if start.elapsed() > STEP_MAX {
                 panic!(
-                    "{what} did not happen; status {status:#}\nlog {}\n{}",
+                    "{what} did not happen; status {status:#}\nlog {}\n{}\n{}",
                     self.git_log("%h %an %s").join("\n"),
-                    self.log()
+                    self.log(),
+                    self.kubectl(&["get", "pods,services,endpointslices,events", "-o", "wide"]),
                 );
             }
             std::thread::sleep(LOOK);
