@@ -97,23 +97,29 @@ impl Home {
 
     /// With the account and the rights that the shipped install gives to turquoise there, and no others.
     fn create_namespace(&self, name: &str) {
-        self.kubectl(&["create", "namespace", name]);
         if self.sandbox.is_some() {
+            self.kubectl(&["create", "namespace", name]);
             return;
         }
-        self.kubectl(&["label", "namespace", name, &format!("{LABEL}={}", self.namespace)]);
-        if name == self.namespace {
-            let account = shipped("service-account.yaml");
-            self.kubectl(&["--namespace", name, "apply", "--filename", &account]);
-        }
-        self.kubectl(&["--namespace", name, "apply", "--filename", &shipped("role.yaml")]);
-        let account = format!("--serviceaccount={}:turquoise", self.namespace);
-        self.kubectl(&["--namespace", name, "create", "rolebinding", "turquoise", "--role=turquoise", &account]);
+        let [namespace, bindings] = ["namespace", "bindings"].map(|file| self.folder.join(format!("{file}-{name}.yaml")));
+        let labels = self.label();
+        let text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n");
+        fs::write(&namespace, text).expect("written");
+        self.kubectl(&["create", "--filename", &namespace.to_string_lossy()]);
+        let bind = |role: &str| {
+            format!(
+                "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {role}}}\n\
+                 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {role}}}\n\
+                 subjects: [{{kind: ServiceAccount, name: turquoise, namespace: {}}}]\n",
+                self.namespace
+            )
+        };
         // Checks from outside the cluster go through the API server (kubernetes/README.md).
-        let proxy = ["create", "role", "checks-from-outside", "--resource=services/proxy", "--verb=get,create"];
-        self.kubectl(&[&["--namespace", name], &proxy[..]].concat());
-        let bind = ["create", "rolebinding", "checks-from-outside", "--role=checks-from-outside", &account];
-        self.kubectl(&[&["--namespace", name], &bind[..]].concat());
+        let checks = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: checks-from-outside}\n\
+             rules: [{apiGroups: [''], resources: [services/proxy], verbs: [get, create]}]\n";
+        fs::write(&bindings, format!("{checks}{}{}", bind("turquoise"), bind("checks-from-outside"))).expect("written");
+        let (account, role, bindings) = (shipped("service-account.yaml"), shipped("role.yaml"), bindings.to_string_lossy());
+        self.kubectl(&["apply", "-n", name, "-f", &account, "-f", &role, "-f", &bindings]);
     }
 
     /// kubectl, for the human hand.
