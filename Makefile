@@ -1,8 +1,8 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test page-test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down differences images clean
+.PHONY: help demo test page-test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down e2e e2e-core differences images clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## A release, a rollback and a rejection in an embedded cluster, under traffic
 	@scripts/tools build
@@ -13,6 +13,7 @@ test: ## Everything that CI runs: format, lints, all tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
+	@$(MAKE) --no-print-directory e2e-core
 
 build: ## The binary, optimised: target/release/turquoise
 	@scripts/tools build
@@ -56,6 +57,13 @@ cluster: ## A real single-node Kubernetes on this machine with the project's ima
 
 cluster-down: ## Stop it; nothing of it stays but the built binaries
 	@e2e/cluster/cluster down
+
+e2e: ## The stories from outside on a real Kubernetes, under traffic and faults; ARGS: words of stories' names
+	@scripts/tools test
+	@e2e/run $(ARGS)
+
+e2e-core: ## A dozen of them; left out, in words, where this machine can't run a cluster
+	@e2e/run --core
 
 differences: ## The same random API calls to the embedded cluster and to a real one, and what they answer differently
 	@scripts/tools test

@@ -29,8 +29,18 @@ build_kubernetes() {
   mv "$new" "$BIN"
 }
 
-own_images() { "$here/../../scripts/images" --print; }
+# Which of the project's images: all of them, or those that the environment names; words on purpose.
+own_images() {
+  case "$IMAGES" in
+    build | none) "$here/../../scripts/images" --print ;;
+    *) "$here/../../scripts/images" --print $IMAGES ;;
+  esac
+}
 
 build_own_images() {
-  [ "${TURQUOISE_CLUSTER_IMAGES:-build}" = none ] || "$here/../../scripts/images"
+  case "$IMAGES" in
+    none) ;;
+    build) "$here/../../scripts/images" ;;
+    *) "$here/../../scripts/images" $IMAGES ;;
+  esac
 }

@@ -35,6 +35,9 @@ READY_S="${TURQUOISE_CLUSTER_READY_S:-120}"
 # Go's build of Kubernetes fills every core otherwise.
 BUILD_JOBS="${TURQUOISE_CLUSTER_BUILD_JOBS:-$(nproc)}"
 
+# The project's images: `build` for all, `none` for those that are there, or names.
+IMAGES="${TURQUOISE_CLUSTER_IMAGES:-build}"
+
 COMPONENTS=(etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy)
 
 say() { echo "cluster: $*"; }
@@ -43,6 +46,21 @@ say() { echo "cluster: $*"; }
 named_cluster() {
   local file="${TURQUOISE_E2E_KUBECONFIG:-${KUBECONFIG:-}}"
   if [ -n "$file" ] && [ "$file" != "$KUBECONFIG_FILE" ]; then echo "$file"; fi
+}
+
+# Why this machine can't run a cluster; nothing where it can.
+why_not() {
+  if [ "$(uname -s)" != Linux ]; then
+    echo "it is not Linux"
+  elif [ "$(id -u)" != 0 ]; then
+    echo "it needs root"
+  elif ! command -v go >/dev/null 2>&1 && [ ! -e "$BIN/complete" ]; then
+    echo "Kubernetes is built once, and there is no Go"
+  elif ! unshare --fork --pid --mount --mount-proc --net true 2>/dev/null; then
+    echo "root may not make namespaces here"
+  elif [ ! -w /proc/sys/net/ipv4/ip_forward ]; then
+    echo "kernel settings can't be written here"
+  fi
 }
 
 need_root() {

@@ -137,23 +137,22 @@ fn a_check_that_hangs_holds_back_nobody() {
 #[test]
 fn repositories_come_and_go_and_change_their_rights_without_a_restart() {
     let mut world = Many::open();
-    for namespace in ["a", "b", "c"] {
-        world.kubectl(&["create", "namespace", namespace]);
-    }
+    let [a, b, c] = ["a", "b", "c"].map(|name| world.home().more_namespace(name));
+    let (a, b, c) = (a.as_str(), b.as_str(), c.as_str());
     world.repo("first", &[plain("one")]);
     world.repo("second", &[plain("two")]);
     let file = world.path("config.yaml");
-    write(&file, &config(&[("first", "a")]));
+    write(&file, &config(&[("first", a)]));
     let daemon = world.run(&["--config", "config.yaml"]);
     world.until_live(daemon, "one", "blue", "1.0.0");
 
     // One more repository: the file's change is enough.
-    write(&file, &config(&[("first", "a"), ("second", "b")]));
+    write(&file, &config(&[("first", a), ("second", b)]));
     world.until_live(daemon, "two", "blue", "1.0.0");
-    assert_eq!(world.status(daemon, "two")["namespace"], "b");
+    assert_eq!(world.status(daemon, "two")["namespace"], b);
 
     // A broken file: the one before stays in force, and everybody can see it.
-    write(&file, &config(&[("first", "a")]).replace("grants", "grnats"));
+    write(&file, &config(&[("first", a)]).replace("grants", "grnats"));
     world.signal(daemon, "-HUP");
     let status = world.until(daemon, "two", "the alert", |app| app["alerts"][0]["reason"] == "configuration");
     assert!(
@@ -168,36 +167,43 @@ fn repositories_come_and_go_and_change_their_rights_without_a_restart() {
     // Mended: the namespace that `two` asks for is not granted any more, and is granted again.
     world.commit("second", "Ask for c", |clone| {
         let policy = clone.join("two/turquoise.yaml");
-        let text = fs::read_to_string(&policy).expect("a policy").replace("spec:\n", "spec:\n  namespace: c\n");
+        let text =
+            fs::read_to_string(&policy).expect("a policy").replace("spec:\n", &format!("spec:\n  namespace: {c}\n"));
         fs::write(policy, text).expect("written");
     });
-    write(&file, &config(&[("first", "a"), ("second", "b")]));
+    write(&file, &config(&[("first", a), ("second", b)]));
     // The commit and the file are seen in either order.
     let status = world.until(daemon, "two", "blocked, and the file is good again", |app| {
         app["phase"] == "blocked" && app["alerts"] == serde_json::json!([])
     });
-    assert!(status["blocked"]["message"].as_str().is_some_and(|words| words.contains("`c`, which is not granted")));
+    assert!(
+        status["blocked"]["message"]
+            .as_str()
+            .is_some_and(|words| words.contains(&format!("`{c}`, which is not granted")))
+    );
     assert!(world.get(daemon, "/metrics").contains("turquoise_configuration_good 1"));
-    write(&file, &config(&[("first", "a"), ("second", "c")]));
+    write(&file, &config(&[("first", a), ("second", c)]));
     world.signal(daemon, "-HUP");
     world.until_live(daemon, "two", "green", "2.0.0");
-    assert_eq!(world.status(daemon, "two")["namespace"], "c");
+    assert_eq!(world.status(daemon, "two")["namespace"], c);
 
     // The first goes: nothing of it is touched, and its app says what to delete.
-    let before = world.uids("a", "deployments,services", "one");
-    write(&file, &config(&[("second", "c")]));
+    let before = world.uids(a, "deployments,services", "one");
+    write(&file, &config(&[("second", c)]));
     let status = world.until(daemon, "one", "left behind", |app| app["blocked"]["reason"] == "left_behind");
     assert!(
-        status["blocked"]["delete"].as_str().is_some_and(|words| words.starts_with("kubectl -n a delete deployments,")),
+        status["blocked"]["delete"]
+            .as_str()
+            .is_some_and(|words| words.starts_with(&format!("kubectl -n {a} delete deployments,"))),
         "{status:#}"
     );
     world.bump("first", &["one"], "2.0.0");
     world.bump("second", &["two"], "3.0.0");
     world.until_live(daemon, "two", "blue", "3.0.0");
-    assert_eq!(world.uids("a", "deployments,services", "one"), before, "nothing is touched");
+    assert_eq!(world.uids(a, "deployments,services", "one"), before, "nothing is touched");
 
     // And comes back.
-    write(&file, &config(&[("second", "c"), ("first", "a")]));
+    write(&file, &config(&[("second", c), ("first", a)]));
     world.until_live(daemon, "one", "green", "2.0.0");
 }
 
@@ -209,8 +215,10 @@ fn an_app_that_is_removed_or_renamed_is_left_as_it_is() {
     for app in ["gone", "named", "stays"] {
         world.until_live(daemon, app, "blue", "1.0.0");
     }
-    let before =
-        [world.uids("default", "deployments,services", "gone"), world.uids("default", "deployments,services", "named")];
+    let before = [
+        world.uids(world.home().namespace(), "deployments,services", "gone"),
+        world.uids(world.home().namespace(), "deployments,services", "named"),
+    ];
     world.commit("shops", "Remove one, rename another", |clone| {
         fs::remove_dir_all(clone.join("gone")).expect("removed");
         let policy = clone.join("named/turquoise.yaml");
@@ -232,7 +240,10 @@ fn an_app_that_is_removed_or_renamed_is_left_as_it_is() {
     world.bump("shops", &["stays"], "2.0.0");
     world.until_live(daemon, "stays", "green", "2.0.0");
     assert_eq!(
-        [world.uids("default", "deployments,services", "gone"), world.uids("default", "deployments,services", "named")],
+        [
+            world.uids(world.home().namespace(), "deployments,services", "gone"),
+            world.uids(world.home().namespace(), "deployments,services", "named")
+        ],
         before,
         "nothing is touched"
     );
@@ -260,7 +271,9 @@ fn one_bad_repository_holds_back_no_other_and_a_name_is_given_once() {
     world.repo("good", &[plain("shop"), plain("docs")]);
     world.repo("late", &[plain("shop"), plain("wiki")]);
     fs::rename(world.path("late.git"), world.path("away.git")).expect("moved");
-    write(&world.path("config.yaml"), &config(&[("late", "default"), ("missing", "default"), ("good", "default")]));
+    let here = world.home().namespace();
+    let config = config(&[("late", here), ("missing", here), ("good", here)]);
+    write(&world.path("config.yaml"), &config);
     let daemon = world.run(&["--config", "config.yaml"]);
     world.until_live(daemon, "docs", "blue", "1.0.0");
     world.until_live(daemon, "shop", "blue", "1.0.0");

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::stage::{Stage, edit};
+use super::stage::{Stage, edit, short_deadline};
+use super::world::World;
 
 /// What somebody answers under a path.
 #[derive(Clone)]
@@ -152,10 +153,11 @@ fn s30_pods_that_cannot_start_are_rejected_with_their_words_at_once() {
 fn s30_pods_that_never_get_ready_are_rejected_at_the_deadline() {
     let stage = Stage::open_with(|clone| {
         policy(SMOKE)(clone);
-        edit(&clone.join("turquoise.yaml"), |text| text.replace("readinessDeadline: 60s", "readinessDeadline: 3s"));
+        short_deadline(clone);
     });
     let bump = stage.bump("2.0.0-never-ready");
-    rejected(&stage, &bump, &["not ready after 3 s: 0 of 4 pods ready", "pod shop-"]);
+    let words = format!("not ready after {} s: 0 of 4 pods ready", World::here().limits().deadline_s);
+    rejected(&stage, &bump, &[&words, "pod shop-"]);
     stage.ends();
 }
 
@@ -303,13 +305,14 @@ fn s44_a_check_that_fails_everywhere_does_not_flip_for_ever() {
 fn s45_endpoints_that_never_hold_the_candidate_have_a_deadline() {
     let stage = Stage::open_with(|clone| {
         policy(SMOKE)(clone);
-        edit(&clone.join("turquoise.yaml"), |text| text.replace("readinessDeadline: 60s", "readinessDeadline: 8s"));
+        short_deadline(clone);
     });
     // A slice that nobody's controller keeps: the preview answers with a stranger's pod, too.
-    let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: stranger\n  labels: {kubernetes.io/service-name: shop-preview}\naddressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints:\n- addresses: [127.96.255.254]\n  conditions: {ready: true}\n  targetRef: {kind: Pod, name: stranger, namespace: default, uid: 5ca1ab1e-0000-4000-8000-000000000000}\n";
-    stage.apply(slice);
+    let (address, namespace) = (stage.home().nobodys_address(), stage.home().namespace());
+    stage.apply(&format!("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: stranger\n  labels: {{kubernetes.io/service-name: shop-preview}}\naddressType: IPv4\nports: [{{name: http, port: 8080}}]\nendpoints:\n- addresses: [{address}]\n  conditions: {{ready: true}}\n  targetRef: {{kind: Pod, name: stranger, namespace: {namespace}, uid: 5ca1ab1e-0000-4000-8000-000000000000}}\n"));
     let bump = stage.bump("1.1.0");
-    rejected(&stage, &bump, &["endpoints: the EndpointSlices of `shop-preview`", "green after 8 s"]);
+    let words = format!("green after {} s", World::here().limits().deadline_s);
+    rejected(&stage, &bump, &["endpoints: the EndpointSlices of `shop-preview`", &words]);
     stage.kubectl(&["delete", "endpointslice", "stranger"]);
     stage.bump("1.2.0");
     stage.until_live("green", "1.2.0");

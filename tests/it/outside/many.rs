@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::stage::{LOOK, STEP_MAX, command, hermetic, turquoise};
+use super::stage::{command, hermetic, turquoise};
+use super::world::{Home, Manner, Record, World};
 
 /// One world of a scenario; everything in it ends with it.
 pub(super) struct Many {
+    // Ends before the folder with its kubeconfig does.
+    home: Home,
     folder: tempfile::TempDir,
-    sandbox: Child,
     daemons: Vec<Daemon>,
+    _record: Record,
 }
 
 struct Daemon {
@@ -35,8 +38,8 @@ pub(super) struct Shop<'a> {
 impl Many {
     pub(super) fn open() -> Self {
         let folder = tempfile::Builder::new().prefix("turquoise-many-").tempdir().expect("a folder");
-        let sandbox = sandbox(&folder.path().join("kubeconfig"));
-        Self { folder, sandbox, daemons: Vec::new() }
+        let home = Home::open(&folder.path().join("kubeconfig"), Manner::default());
+        Self { home, folder, daemons: Vec::new(), _record: Record::begin() }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -93,10 +96,14 @@ impl Many {
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
+    /// Where the story has its objects.
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// kubectl, for the human hand.
     pub(super) fn kubectl(&self, args: &[&str]) -> String {
-        let mut kubectl = hermetic("kubectl", self.folder.path());
-        command(kubectl.arg("--kubeconfig").arg(self.path("kubeconfig")).args(args))
+        self.home.kubectl(args)
     }
 
     /// What `turquoise` with these arguments says and how it ends.
@@ -131,16 +138,16 @@ impl Many {
             if let Some(status) = child.try_wait().expect("a child") {
                 panic!("turquoise ended: {status}\n{text}");
             }
-            assert!(start.elapsed() < STEP_MAX, "turquoise did not start\n{text}");
-            std::thread::sleep(LOOK);
+            assert!(start.elapsed() < World::here().limits().step, "turquoise did not start\n{text}");
+            std::thread::sleep(World::here().limits().look);
         };
         self.daemons.push(Daemon { child, log, listen });
         self.daemons.len() - 1
     }
 
-    /// Another cluster, until the end of the answer.
-    pub(super) fn cluster(&self, kubeconfig: &str) -> Cluster {
-        Cluster(sandbox(&self.path(kubeconfig)))
+    /// Another cluster, until the end of the answer; an embedded one in both worlds.
+    pub(super) fn cluster(&self, kubeconfig: &str) -> Home {
+        Home::sandbox(&self.path(kubeconfig), &[])
     }
 
     pub(super) fn signal(&self, daemon: usize, signal: &str) {
@@ -171,18 +178,18 @@ impl Many {
 
     /// Waits until an app's status is as wished.
     pub(super) fn until(&self, daemon: usize, app: &str, what: &str, wished: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
+        let (start, limits) = (Instant::now(), World::here().limits());
         loop {
             let status = self.status(daemon, app);
             if wished(&status) {
                 return status;
             }
             assert!(
-                start.elapsed() < STEP_MAX,
+                start.elapsed() < limits.step,
                 "{app}: {what} did not happen; status {status:#}\n{}",
                 self.log(daemon)
             );
-            std::thread::sleep(LOOK);
+            std::thread::sleep(limits.look);
         }
     }
 
@@ -214,42 +221,12 @@ pub(super) fn is_live(status: &Value, colour: &str, version: &str) -> bool {
 
 impl Drop for Many {
     fn drop(&mut self) {
-        for daemon in &mut self.daemons {
-            end(&mut daemon.child);
+        for Daemon { child, .. } in &mut self.daemons {
+            // Both fail only where it has ended by itself.
+            let _ended_already = child.kill();
+            let _reaped_already = child.wait();
         }
-        end(&mut self.sandbox);
     }
-}
-
-/// A cluster of its own.
-pub(super) struct Cluster(Child);
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        end(&mut self.0);
-    }
-}
-
-fn end(child: &mut Child) {
-    // Both fail only where it has ended by itself.
-    let _ended_already = child.kill();
-    let _reaped_already = child.wait();
-}
-
-fn sandbox(kubeconfig: &Path) -> Child {
-    let sandbox = turquoise()
-        .args(["sandbox", "--kubeconfig"])
-        .arg(kubeconfig)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the sandbox starts");
-    let start = Instant::now();
-    while !kubeconfig.exists() {
-        assert!(start.elapsed() < STEP_MAX, "the sandbox did not start");
-        std::thread::sleep(LOOK);
-    }
-    sandbox
 }
 
 /// Sets a kustomization's tag.

@@ -7,10 +7,7 @@ use turquoise::notify::{SIGNATURE_HEADER, TIMESTAMP_HEADER, verify};
 
 use super::receiver::{Manner, Receiver, story};
 use super::stage::{Stage, edit, turquoise};
-
-/// A story that takes longer did not happen.
-const STORY_MAX: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(20);
+use super::world::World;
 
 /// Names a receiver in the clone's turquoise.yaml.
 fn notify(clone: &Path, receivers: &str) {
@@ -98,15 +95,15 @@ fn the_command_in_the_message_takes_traffic_back() {
 
 /// Kills turquoise whenever a message has arrived that it cannot know of, until the story is told.
 fn survive(stage: &mut Stage, receiver: &Receiver, what: &str, told: impl Fn(&Stage) -> bool) -> usize {
-    let (start, mut kills) = (Instant::now(), 0);
+    let (start, limits, mut kills) = (Instant::now(), World::here().limits(), 0);
     while !told(stage) {
-        assert!(start.elapsed() < STORY_MAX, "{what} did not happen: {:?}\n{}", receiver.stories(), stage.log());
+        assert!(start.elapsed() < 2 * limits.step, "{what} did not happen: {:?}\n{}", receiver.stories(), stage.log());
         if receiver.left_somebody_waiting() {
             stage.kill();
             stage.run();
             kills += 1;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(limits.look);
     }
     kills
 }
@@ -266,7 +263,10 @@ fn what_is_not_granted_is_blocked_by_name_and_told() {
     for flag in ["--allow-namespace kube-system", "--allow-host metadata.example", "--allow-secret theirs="] {
         assert!(words.contains(flag), "{flag}: {words}");
     }
-    assert_eq!(stage.kubectl(&["get", "deployments", "-n", "kube-system", "-o", "name"]), "");
+    assert_eq!(
+        stage.kubectl(&["get", "deployments", "-n", "kube-system", "-l", "turquoise.dev/app", "-o", "name"]),
+        ""
+    );
     let mended = stage.revert(&asks);
     stage.until("mended", |app| app["head"] == mended.as_str() && stage.is_at_rest(app));
     stage.ends();

@@ -1,10 +1,11 @@
-//! From outside: a real turquoise process, a real bare repository and the `git` binary, kubectl for the human hand, the
-//! embedded cluster in a process of its own, and traffic all the time.
+//! From outside: a real turquoise process, a real bare repository and the `git` binary, kubectl for the human hand, and
+//! traffic all the time; in the embedded cluster, a process of its own, or in a real one (`world`).
 
 mod adoption;
 mod apps;
 mod checks;
 mod commands;
+mod faults;
 mod files;
 mod history;
 mod https;
@@ -20,3 +21,4 @@ mod stage;
 mod traffic;
 mod transport;
 mod workloads;
+mod world;

@@ -1,6 +1,7 @@
 //! SITUATIONS 1-15 and 30-36, with the real parts.
 
-use super::stage::{Stage, edit};
+use super::stage::{Stage, edit, short_deadline};
+use super::world::World;
 
 #[test]
 fn a_bump_goes_live_and_a_revert_takes_it_back_without_new_pods() {
@@ -131,13 +132,12 @@ fn broken_candidates_are_rejected_and_traffic_never_moves() {
 
 #[test]
 fn what_never_gets_ready_is_rejected_at_the_deadline() {
-    let stage = Stage::open_with(|clone| {
-        edit(&clone.join("turquoise.yaml"), |text| text.replace("readinessDeadline: 60s", "readinessDeadline: 2s"));
-    });
+    let stage = Stage::open_with(short_deadline);
     let bump = stage.bump("2.0.0-never-ready");
     let status = stage.until_verdict(&bump, "rejected");
     let reason = status["verdict"]["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("not ready after 2 s"), "{reason}");
+    let words = format!("not ready after {} s", World::here().limits().deadline_s);
+    assert!(reason.contains(&words), "{reason}");
     stage.ends();
 }
 

@@ -38,7 +38,7 @@ fn a_release_and_its_revert_over_ssh() {
 }
 
 /// A hook of the repository, which the server runs before it takes a push of turquoise's; people's are taken.
-fn hook(stage: &Stage, script: &str) {
+pub(super) fn hook(stage: &Stage, script: &str) {
     let path = stage.folder().join("shop.git/hooks/pre-receive");
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let text = format!(

@@ -1,10 +1,16 @@
-//! The test client: new connections and kept ones, all the time; every request must be answered rightly.
+//! The test client: new connections and kept ones all the time, and one long request always under way, across each flip.
+//! Every request must be answered rightly.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 use turquoise_client::Options;
+
+use super::world::World;
 
 /// The running client, beside the test's own thread.
 pub(super) struct Traffic {
@@ -13,24 +19,35 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts to ask.
-    pub(super) fn start(address: SocketAddr) -> Self {
+    /// Starts to ask. Each answer is a line of the log, `[time] {"version": ..., "errors": []} in 0.0019s`.
+    pub(super) fn start(address: SocketAddr, log: Option<&Path>) -> Self {
+        let limits = World::here().limits();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let entered = runtime.enter();
-        let traffic = turquoise_client::Traffic::start(Options::new(address, now));
+        let traffic = turquoise_client::Traffic::start(Options {
+            per_second: limits.requests_per_second,
+            long: Some(limits.long_request),
+            log: log.map(|file| -> Box<dyn Write + Send> { Box::new(BufWriter::new(append(file))) }),
+            ..Options::new(address, now)
+        });
         drop(entered);
         Self { runtime, traffic }
     }
 
-    /// Ends the client; no request may have failed.
-    pub(super) fn end(self) {
-        let seen = self.runtime.block_on(self.traffic.stop()).expect("there is no log");
+    /// Ends the client; no request may have failed and no answer may have mixed the versions of the tiers. Gives what it saw.
+    pub(super) fn end(self) -> serde_json::Value {
+        let seen = self.runtime.block_on(self.traffic.stop()).expect("the log is written");
         assert_eq!((seen.failed, seen.mixed), (0, 0), "of {} requests, the first: {:#?}", seen.sent, seen.failures);
         assert!(seen.sent > 50, "only {} requests were sent", seen.sent);
+        serde_json::to_value(&seen).expect("JSON")
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "only a failure's line shows it")]
+fn append(file: &Path) -> File {
+    File::options().create(true).append(true).open(file).expect("a log")
+}
+
+#[expect(clippy::disallowed_methods, reason = "only the log shows it")]
 fn now() -> Timestamp {
     Timestamp::now()
 }

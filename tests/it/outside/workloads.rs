@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::stage::{Stage, edit};
+use super::stage::{Stage, edit, short_deadline};
 
 /// Adds a manifest to the base.
 fn add(clone: &Path, file: &str, text: &str) {
@@ -61,8 +61,7 @@ impl Stage {
 #[test]
 fn an_autoscalers_size_is_reached_before_the_flip_and_its_bounds_are_no_release() {
     let stage = Stage::open_with(|clone| add(clone, "autoscaler.yaml", &autoscaler(2)));
-    let wanted = "sandbox.turquoise.dev/wanted-replicas=6";
-    stage.kubectl(&["annotate", "hpa", "shop-frontend-blue", wanted]);
+    stage.home().autoscale("shop-frontend-blue", 6);
     stage.until("six frontends", |app| app["colours"]["blue"]["ready"] == 8);
     stage.bump("1.1.0");
     stage.until_live("green", "1.1.0");
@@ -182,9 +181,7 @@ fn two_live_services_move_as_one() {
 
 #[test]
 fn a_quota_rejects_with_the_servers_words() {
-    let stage = Stage::open_with(|clone| {
-        edit(&clone.join("turquoise.yaml"), |text| text.replace("readinessDeadline: 60s", "readinessDeadline: 3s"));
-    });
+    let stage = Stage::open_with(short_deadline);
     stage.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: \"5\"}}\n");
     let bump = stage.bump("1.1.0");
     let status = stage.until_verdict(&bump, "rejected");
@@ -200,18 +197,22 @@ fn a_quota_rejects_with_the_servers_words() {
 fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
     let stage = Stage::open();
     let rule = "{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}";
+    // It is for the whole cluster: in its own name, and for the story's own namespace.
+    let (name, label) = (format!("no-two-{}", stage.home().namespace()), stage.home().label());
+    let whose = format!("{{matchLabels: {{kubernetes.io/metadata.name: {}}}}}", stage.home().namespace());
     let policy = format!(
-        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: no-two}}\n\
-         spec:\n  matchConstraints: {{resourceRules: [{rule}]}}\n  validations:\n  \
+        "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\n\
+         metadata: {{name: {name}, labels: {{{label}}}}}\n\
+         spec:\n  matchConstraints: {{namespaceSelector: {whose}, resourceRules: [{rule}]}}\n  validations:\n  \
          - {{expression: \"!object.spec.template.spec.containers[0].image.endsWith(':2.0.0')\", message: no version 2}}\n\
          ---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
-         metadata: {{name: no-two}}\nspec: {{policyName: no-two, validationActions: [Deny]}}\n"
+         metadata: {{name: {name}, labels: {{{label}}}}}\nspec: {{policyName: {name}, validationActions: [Deny]}}\n"
     );
     stage.apply(&policy);
     stage.bump("2.0.0");
     stage.until_refused("no version 2");
     // The operator relents, and it is tried again without another commit.
-    stage.kubectl(&["delete", "validatingadmissionpolicybinding", "no-two"]);
+    stage.kubectl(&["delete", "validatingadmissionpolicybinding", &name]);
     stage.until_live("green", "2.0.0");
 
     // A selector cannot change: refused in the idle colour, and taken back by a revert.

@@ -3,16 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Stage, turquoise};
 
 impl Stage {
-    /// Repository, clone and cluster, without turquoise.
-    pub(in crate::outside) fn bare(prepare: impl FnOnce(&Path)) -> Self {
-        Self::bare_with_images(prepare, &[])
-    }
-
     /// Starts turquoise.
     pub(in crate::outside) fn run(&mut self) {
         self.run_with(&[]);
