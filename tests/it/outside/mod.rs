@@ -18,6 +18,7 @@ mod releases;
 mod remote;
 mod sshd;
 mod stage;
+mod tap;
 mod traffic;
 mod transport;
 mod workloads;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use super::tap::{self, Tap};
 use super::traffic::Traffic;
 use super::transport::Server;
 use super::world::{Home, Manner, Record, World};
@@ -31,6 +32,8 @@ pub(super) struct Stage {
     record: Record,
     /// What turquoise's environment holds beside what every scenario's does.
     settings: Vec<(String, String)>,
+    /// The way to the API server that turquoise takes.
+    kubeconfig: &'static str,
 }
 
 impl Stage {
@@ -75,6 +78,7 @@ impl Stage {
             traffic: None,
             record: Record::begin(),
             settings: Vec::new(),
+            kubeconfig: "kubeconfig",
         };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
@@ -107,7 +111,7 @@ impl Stage {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
         let daemon = turquoise()
             .current_dir(self.folder.path())
-            .args(["run", "--kubeconfig", "kubeconfig", "--listen", "127.0.0.1:0"])
+            .args(["run", "--kubeconfig", self.kubeconfig, "--listen", "127.0.0.1:0"])
             .args(self.server.arguments())
             .args(flags)
             .env("TURQUOISE_ALLOW_HOST", "127.0.0.1")
@@ -155,6 +159,12 @@ impl Stage {
             daemon.kill().expect("killed");
             daemon.wait().expect("ended");
         }
+    }
+
+    /// turquoise reaches the API server through a tap, from its next start on.
+    pub(super) fn tapped(&mut self) -> Tap {
+        self.kubeconfig = tap::KUBECONFIG;
+        Tap::open(self.folder.path())
     }
 
     /// SIGTERM; gives the exit code.

@@ -1,0 +1,153 @@
+//! A tap on the line between turquoise and the API server: it counts what turquoise writes there, and kills it at one of
+//! these writes, before the server hears of it or after the server has done it and before turquoise hears of that. Each
+//! commit lies between two such writes, so what is counted here covers the commits as well (SITUATION 80).
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use futures::stream;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::runtime::{Builder, Runtime};
+
+/// The kubeconfig that goes through the tap, in a story's folder.
+pub(super) const KUBECONFIG: &str = "tapped.kubeconfig";
+
+/// The largest body that turquoise sends: a ConfigMap of a megabyte, as JSON.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// When turquoise is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The server never hears of the write.
+    Before,
+    /// The server has done it, and turquoise never hears of that.
+    After,
+}
+
+/// What is to be done at the next writes.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Who is killed, at which write from now on, and when.
+    armed: Option<(i32, usize, Moment)>,
+    /// Writes since it was armed.
+    seen: usize,
+    /// The write at which turquoise was killed.
+    killed_at: Option<String>,
+}
+
+struct Line {
+    server: String,
+    client: reqwest::Client,
+    plan: Mutex<Plan>,
+}
+
+/// The running tap; it ends with this value.
+pub(super) struct Tap {
+    _runtime: Runtime,
+    line: Arc<Line>,
+}
+
+impl Tap {
+    /// A tap on the API server that a kubeconfig in a folder names, and the kubeconfig that goes through it.
+    pub(super) fn open(folder: &Path) -> Self {
+        let direct = fs::read_to_string(folder.join("kubeconfig")).expect("a kubeconfig");
+        let server = direct.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("a server").to_owned();
+        turquoise::daemon::install_crypto();
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let line = Arc::new(Line { server: server.clone(), client, plan: Mutex::default() });
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&line));
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        fs::write(folder.join(KUBECONFIG), direct.replace(&server, &format!("http://{address}"))).expect("written");
+        Self { _runtime: runtime, line }
+    }
+
+    /// Kills a process at its write number `at` from now on.
+    pub(super) fn arm(&self, pid: u32, at: usize, moment: Moment) {
+        let pid = i32::try_from(pid).expect("a pid");
+        *self.line.plan() = Plan { armed: Some((pid, at, moment)), ..Plan::default() };
+    }
+
+    /// Whether it was killed.
+    pub(super) fn has_killed(&self) -> bool {
+        self.line.plan().killed_at.is_some()
+    }
+
+    /// Lets everything through again, and gives the write at which turquoise was killed.
+    pub(super) fn disarm(&self) -> Option<String> {
+        std::mem::take(&mut *self.line.plan()).killed_at
+    }
+}
+
+impl Line {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The victim, if this write is the one.
+    fn victim(&self, what: &str) -> Option<(Pid, Moment)> {
+        let mut plan = self.plan();
+        plan.seen += 1;
+        let (pid, at, moment) = plan.armed.filter(|(_, at, _)| *at == plan.seen)?;
+        plan.killed_at = Some(format!("{moment:?} write {at}, {what}"));
+        Some((Pid::from_raw(pid)?, moment))
+    }
+}
+
+/// Carries a request to the server and its answer back, unless turquoise dies of it.
+async fn pass(State(line): State<Arc<Line>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, BODY_BYTES_MAX).await.expect("a body that is not too large");
+    let victim = is_write(&head.method, &head.uri).then(|| format!("{} {}", head.method, head.uri.path()));
+    let victim = victim.and_then(|what| line.victim(&what));
+    if let Some((pid, Moment::Before)) = victim {
+        return killed(pid);
+    }
+    let answer = carry(&line, head.method, &head.uri, head.headers, body).await;
+    match victim {
+        Some((pid, _)) => killed(pid),
+        None => answer,
+    }
+}
+
+/// Whether a request changes something of a release. Events are for people, and are sent when there is time for it.
+fn is_write(method: &Method, uri: &Uri) -> bool {
+    let dry = uri.query().is_some_and(|query| query.contains("dryRun"));
+    *method != Method::GET && !dry && !uri.path().ends_with("/events") && uri.path().contains("/namespaces/")
+}
+
+async fn carry(line: &Line, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response<Body> {
+    for own in [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        headers.remove(own);
+    }
+    let request = line.client.request(method, format!("{}{uri}", line.server)).headers(headers).body(body);
+    let Ok(answer) = request.send().await else { return refusal(StatusCode::BAD_GATEWAY) };
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers().iter().filter(|(name, _)| **name != header::TRANSFER_ENCODING) {
+        response = response.header(name, value);
+    }
+    // A watch's answer has no end: it is handed on as it comes.
+    let chunks = stream::unfold(answer, async |mut answer| {
+        let chunk = answer.chunk().await.transpose()?;
+        Some((chunk, answer))
+    });
+    response.body(Body::from_stream(chunks)).expect("a response")
+}
+
+fn killed(pid: Pid) -> Response<Body> {
+    kill_process(pid, Signal::KILL).expect("it ran until now");
+    refusal(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+fn refusal(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
