@@ -181,7 +181,8 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
         state.workloads.iter().find(|workload| workload.key == size.workload).map_or(0, |workload| workload.replicas)
     };
     let short: Vec<Size> = wanted.iter().filter(|size| replicas(size) < size.replicas).cloned().collect();
-    let running = record.attempt == attempt;
+    // A start that lies ahead was written before somebody set the clock back: it counts from now.
+    let running = record.attempt == attempt && record.started_at <= view.observed.at;
     let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
         // What was up at its old size grows from now on; what never came up has the time that it had.

@@ -139,6 +139,14 @@ pub enum Trouble {
         /// Which.
         words: OneLine,
     },
+    /// Nothing can be written into the copy: the disk is full, or cannot be written.
+    #[error("nothing can be written to {folder}: {words}; make room there, or name another folder with `--cache`")]
+    Disk {
+        /// Its folder.
+        folder: String,
+        /// What the system said.
+        words: OneLine,
+    },
     /// The copy cannot be used.
     #[error("the copy in {folder} cannot be used: {words}; name another folder with `--cache`, or delete it")]
     Copy {

@@ -10,6 +10,7 @@ mod files;
 mod history;
 mod https;
 mod kills;
+mod machine;
 mod many;
 mod messages;
 mod people;

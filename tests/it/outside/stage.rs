@@ -34,6 +34,8 @@ pub(super) struct Stage {
     settings: Vec<(String, String)>,
     /// The way to the API server that turquoise takes.
     kubeconfig: &'static str,
+    /// What starts turquoise; it must become it, under its own process id.
+    launcher: Vec<String>,
 }
 
 impl Stage {
@@ -79,6 +81,7 @@ impl Stage {
             record: Record::begin(),
             settings: Vec::new(),
             kubeconfig: "kubeconfig",
+            launcher: Vec::new(),
         };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "");
         fs::create_dir(stage.clone_path()).expect("a folder");
@@ -109,7 +112,13 @@ impl Stage {
         assert!(self.daemon.is_none(), "turquoise runs already");
         let starts = self.listened().len() + 1;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log");
-        let daemon = turquoise()
+        let mut daemon = turquoise();
+        if let Some((launcher, arguments)) = self.launcher.split_first() {
+            let turquoise = daemon.get_program().to_owned();
+            daemon = outsider(launcher);
+            daemon.args(arguments).arg(turquoise);
+        }
+        let daemon = daemon
             .current_dir(self.folder.path())
             .args(["run", "--kubeconfig", self.kubeconfig, "--listen", "127.0.0.1:0"])
             .args(self.server.arguments())
@@ -167,6 +176,12 @@ impl Stage {
         Tap::open(self.folder.path())
     }
 
+    /// Something else starts turquoise, with these settings beside the others.
+    pub(super) fn launched_by(&mut self, launcher: &[&str], settings: &[(&str, &str)]) {
+        self.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        self.settings.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
     /// SIGTERM; gives the exit code.
     pub(super) fn terminate(&mut self) -> Option<i32> {
         let mut daemon = self.daemon.take().expect("turquoise runs");
@@ -212,7 +227,12 @@ impl Drop for Stage {
 
 /// The binary under test.
 pub(super) fn turquoise() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_turquoise"));
+    outsider(env!("CARGO_BIN_EXE_turquoise"))
+}
+
+/// A program that knows of no cluster.
+fn outsider(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST");
     command
 }

@@ -101,6 +101,9 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     Repository::init_opts(folder, &options).map(drop)
 }
 
+/// What a commit and its trees take, with room to spare.
+const ROOM_BYTES: usize = 64 * 1024;
+
 fn perform(request: &Request) -> Result<Answer, Trouble> {
     let copy = |words: &dyn Display| Trouble::Copy {
         folder: request.cache.display().to_string(),
@@ -118,8 +121,22 @@ fn perform(request: &Request) -> Result<Answer, Trouble> {
         Errand::Bring { commit } => bring(request, &repo, commit),
         Errand::Push { from, to } => push(request, &repo, from, to),
     };
+    let answer = answer.map_err(|trouble| match room(&request.cache) {
+        Ok(()) => trouble,
+        Err(error) => {
+            Trouble::Disk { folder: request.cache.display().to_string(), words: OneLine::new(&error.to_string()) }
+        }
+    });
     drop(lock);
     answer
+}
+
+/// Whether something can be written there. To libgit2 a full disk and a lost connection are errors of one class, and its
+/// words are not compared: it is tried.
+fn room(folder: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&[0; ROOM_BYTES])?;
+    file.sync_all()
 }
 
 /// One connection: the references, and where the branch's commit is missing here, its objects.
