@@ -17,6 +17,7 @@ mod people;
 mod receiver;
 mod releases;
 mod remote;
+mod server;
 mod sshd;
 mod stage;
 mod tap;

@@ -1,7 +1,10 @@
-//! A tap on the line between turquoise and the API server: it counts what turquoise writes there, and kills it at one of
-//! these writes, before the server hears of it or after the server has done it and before turquoise hears of that. Each
-//! commit lies between two such writes, so what is counted here covers the commits as well (SITUATION 80).
+//! A tap on the line between turquoise and the API server.
+//!
+//! It counts what turquoise writes there, and kills it at one of these writes, before the server hears of it or after the
+//! server has done it and before turquoise hears of that. Each commit lies between two such writes, so what is counted
+//! here covers the commits as well (SITUATION 80). And it makes a bad server of a good one (SITUATION 85).
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use futures::stream;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 
 /// The kubeconfig that goes through the tap, in a story's folder.
 pub(super) const KUBECONFIG: &str = "tapped.kubeconfig";
@@ -29,6 +33,21 @@ pub(super) enum Moment {
     After,
 }
 
+/// What is wrong with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Each n-th request is answered so, and not carried out.
+    Answers { status: u16, each: usize },
+    /// Each n-th write is carried out, and answered by a broken gateway.
+    Lost { each: usize },
+    /// No request is answered, until this is over.
+    Silent,
+    /// Each watch ends as soon as it has begun.
+    Unwatched,
+    /// Lists and objects are what they were when they were asked for last, from write number `from` on.
+    Stale { from: usize },
+}
+
 /// What is to be done at the next writes.
 #[derive(Debug, Default)]
 struct Plan {
@@ -38,12 +57,27 @@ struct Plan {
     seen: usize,
     /// The write at which turquoise was killed.
     killed_at: Option<String>,
+    fault: Option<Fault>,
+    /// Requests since the fault began.
+    asked: usize,
+}
+
+/// An answer as it was given once.
+#[derive(Debug, Clone)]
+struct Kept {
+    status: StatusCode,
+    kind: Option<HeaderValue>,
+    body: Bytes,
 }
 
 struct Line {
     server: String,
     client: reqwest::Client,
     plan: Mutex<Plan>,
+    /// What was read last, by its path.
+    kept: Mutex<HashMap<String, Kept>>,
+    /// Says that a fault is over.
+    over: Notify,
 }
 
 /// The running tap; it ends with this value.
@@ -59,7 +93,13 @@ impl Tap {
         let server = direct.lines().find_map(|line| line.trim().strip_prefix("server: ")).expect("a server").to_owned();
         turquoise::daemon::install_crypto();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let line = Arc::new(Line { server: server.clone(), client, plan: Mutex::default() });
+        let line = Arc::new(Line {
+            server: server.clone(),
+            client,
+            plan: Mutex::default(),
+            kept: Mutex::default(),
+            over: Notify::new(),
+        });
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -86,7 +126,36 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// The server has this fault from now on.
+    pub(super) fn breaks(&self, fault: Fault) {
+        *self.line.plan() = Plan { fault: Some(fault), ..Plan::default() };
+    }
+
+    /// The server is well again.
+    pub(super) fn mends(&self) {
+        self.line.plan().fault = None;
+        self.line.over.notify_waiters();
+    }
+}
+
 impl Line {
+    /// What is wrong with this request, if anything is.
+    fn fault(&self, is_write: bool, is_watch: bool) -> Option<Fault> {
+        let mut plan = self.plan();
+        let fault = plan.fault?;
+        plan.asked += 1;
+        let (asked, seen) = (plan.asked, plan.seen);
+        let hits = match fault {
+            Fault::Answers { each, .. } => asked % each == 0,
+            Fault::Lost { each } => is_write && seen % each == 0,
+            Fault::Silent => true,
+            Fault::Unwatched => is_watch,
+            Fault::Stale { from } => !is_write && !is_watch && seen >= from,
+        };
+        hits.then_some(fault)
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,11 +179,50 @@ async fn pass(State(line): State<Arc<Line>>, request: Request) -> Response<Body>
     if let Some((pid, Moment::Before)) = victim {
         return killed(pid);
     }
+    let is_watch = head.uri.query().is_some_and(|query| query.contains("watch="));
+    match line.fault(is_write(&head.method, &head.uri), is_watch) {
+        Some(Fault::Answers { status, .. }) => return refusal(StatusCode::from_u16(status).expect("a status")),
+        Some(Fault::Silent) => {
+            line.over.notified().await;
+            return refusal(StatusCode::GATEWAY_TIMEOUT);
+        }
+        Some(Fault::Stale { .. }) => {
+            let kept = line.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&head.uri.to_string()).cloned();
+            if let Some(kept) = kept {
+                return again(kept);
+            }
+        }
+        Some(Fault::Lost { .. }) => {
+            drop(carry(&line, head.method, &head.uri, head.headers, body).await);
+            return refusal(StatusCode::BAD_GATEWAY);
+        }
+        // An answer without a body: the watch has begun, and is over.
+        Some(Fault::Unwatched) => return refusal(StatusCode::OK),
+        None => {}
+    }
+    let is_read = head.method == Method::GET && !is_watch;
     let answer = carry(&line, head.method, &head.uri, head.headers, body).await;
     match victim {
         Some((pid, _)) => killed(pid),
+        None if is_read => keep(&line, head.uri.to_string(), answer).await,
         None => answer,
     }
+}
+
+/// Keeps an answer for those who are told what was.
+async fn keep(line: &Line, path: String, answer: Response<Body>) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else { return refusal(StatusCode::BAD_GATEWAY) };
+    let kept = Kept { status: head.status, kind: head.headers.get(header::CONTENT_TYPE).cloned(), body };
+    line.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(path, kept.clone());
+    again(kept)
+}
+
+fn again(kept: Kept) -> Response<Body> {
+    let mut response = Response::new(Body::from(kept.body));
+    *response.status_mut() = kept.status;
+    response.headers_mut().extend(kept.kind.map(|kind| (header::CONTENT_TYPE, kind)));
+    response
 }
 
 /// Whether a request changes something of a release. Events are for people, and are sent when there is time for it.

@@ -1,0 +1,77 @@
+//! SITUATION 85: an API server that is down, slow, busy, forgetful or behind; what a real one does stands in `faults`.
+
+use std::time::Duration;
+
+use super::stage::Stage;
+use super::tap::{Fault, Tap};
+use super::world::Only;
+
+const TAP: Only = Only::Sandbox("the tap carries plain HTTP; a real API server speaks TLS alone");
+
+/// Long enough for some looks, and shorter than any deadline of a candidate.
+const OUTAGE: Duration = Duration::from_millis(1500);
+
+/// The next version, and the colour that it goes to.
+struct Rounds(usize);
+
+impl Rounds {
+    fn next(&mut self) -> (&'static str, &'static str) {
+        self.0 += 1;
+        (["1.1.0", "1.2.0", "2.0.0"][self.0 % 3], if self.0 % 2 == 1 { "green" } else { "blue" })
+    }
+}
+
+fn open() -> Option<(Stage, Tap)> {
+    let mut stage = TAP.bare_with_images(|_| {}, &[])?;
+    let tap = stage.tapped();
+    Some((stage.opened(), tap))
+}
+
+/// A bump while the server has a fault, which then goes. Gives whether the bump waited for that.
+fn bump_through(stage: &Stage, tap: &Tap, rounds: &mut Rounds, fault: Fault) -> bool {
+    let (version, colour) = rounds.next();
+    tap.breaks(fault);
+    let bump = stage.bump(version);
+    std::thread::sleep(OUTAGE);
+    let waited = stage.verdicts(&bump, "released") == 0;
+    tap.mends();
+    stage.until_live(colour, version);
+    assert_eq!((stage.verdicts(&bump, "released"), stage.verdicts(&bump, "rejected")), (1, 0), "{fault:?}");
+    waited
+}
+
+#[test]
+fn s85_while_the_server_does_not_answer_nothing_moves_and_then_it_does() {
+    let Some((stage, tap)) = open() else { return };
+    let mut rounds = Rounds(0);
+    for status in [409, 429, 500, 503] {
+        assert!(bump_through(&stage, &tap, &mut rounds, Fault::Answers { status, each: 1 }), "{status}");
+    }
+    assert!(bump_through(&stage, &tap, &mut rounds, Fault::Silent));
+    stage.ends();
+}
+
+#[test]
+fn s85_some_answers_that_are_missing_delay_a_release_and_nothing_more() {
+    let Some((stage, tap)) = open() else { return };
+    let mut rounds = Rounds(0);
+    for status in [409, 429, 500] {
+        bump_through(&stage, &tap, &mut rounds, Fault::Answers { status, each: 3 });
+    }
+    for each in [1, 2] {
+        bump_through(&stage, &tap, &mut rounds, Fault::Lost { each });
+    }
+    bump_through(&stage, &tap, &mut rounds, Fault::Unwatched);
+    stage.ends();
+}
+
+#[test]
+fn s85_nothing_is_done_by_old_knowledge() {
+    let Some((stage, tap)) = open() else { return };
+    let mut rounds = Rounds(0);
+    // From each of a release's writes on, the server's lists are those of the moment before.
+    for from in 0..12 {
+        bump_through(&stage, &tap, &mut rounds, Fault::Stale { from });
+    }
+    stage.ends();
+}
