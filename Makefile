@@ -48,9 +48,10 @@ fuzz: ## The renderer's fuzz targets, one after the other, SECONDS=600 each
 	    -max_total_time=$(SECONDS_EACH) -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1) || exit 1; \
 	done
 
-soak: ## The property test with 1,000,000 schedules
+soak: ## The property test with 1,000,000 schedules, and an hour of random people, faults and kills under traffic
 	@scripts/tools test
 	TURQUOISE_SOAK_CASES=1000000 cargo test --release --test it -- property --nocapture
+	TURQUOISE_SOAK_SECONDS=3600 cargo test --release --test it -- outside::soak --nocapture
 
 cluster: ## A real single-node Kubernetes on this machine with the project's images; as root, on Linux
 	@e2e/cluster/cluster up

@@ -18,6 +18,7 @@ mod receiver;
 mod releases;
 mod remote;
 mod server;
+mod soak;
 mod sshd;
 mod stage;
 mod tap;
