@@ -390,6 +390,14 @@ impl Reconciler {
                 cluster.prune(subject, *colour, objects, guard).await?;
                 Did::Other("pruned")
             }
+            Action::NoteInventory(inventory) => {
+                cluster.note_inventory(subject, inventory).await?;
+                Did::Other("noted what the live overlay has")
+            }
+            Action::PruneOverlay { objects, left } => {
+                cluster.prune_overlay(subject, objects, left).await?;
+                Did::Other("pruned the live overlay")
+            }
             Action::PointPreviews { services, to } => {
                 cluster.point_previews(subject, services, *to).await?;
                 Did::Other("pointed the previews at the idle colour")

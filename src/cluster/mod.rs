@@ -9,6 +9,7 @@ mod apply;
 mod behind;
 mod deliveries;
 mod drift;
+mod dropped;
 mod kinds;
 mod pods;
 mod record;

@@ -13,7 +13,6 @@ type Annotations = BTreeMap<String, String>;
 /// A record as annotations, without [`name::IN_USE`], whose value is the object's own.
 pub(super) fn to_annotations(record: &Record, inventory: &BTreeSet<ObjectKey>) -> Annotations {
     let superseded: Vec<&str> = record.superseded.iter().map(CommitId::as_str).collect();
-    let inventory: Vec<String> = inventory.iter().map(inventory_word).collect();
     [
         (name::REVISION, record.revision.to_string()),
         (name::DEPLOYED_AT, record.deployed_at.to_string()),
@@ -21,7 +20,7 @@ pub(super) fn to_annotations(record: &Record, inventory: &BTreeSet<ObjectKey>) -
         (name::STARTED_AT, record.started_at.to_string()),
         (name::ENDPOINTS_SINCE, endpoints_word(record.endpoints_since)),
         (name::SUPERSEDED, superseded.join(" ")),
-        (name::INVENTORY, inventory.join(" ")),
+        (name::INVENTORY, inventory_text(inventory)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -74,11 +73,14 @@ pub(super) fn endpoints_word(since: Option<Timestamp>) -> String {
     since.map(|since| since.to_string()).unwrap_or_default()
 }
 
-fn inventory_word(key: &ObjectKey) -> String {
-    format!("{}/{}/{}", key.api_version, key.kind, key.name)
+/// An inventory as an annotation's text.
+pub(super) fn inventory_text(inventory: &BTreeSet<ObjectKey>) -> String {
+    let words: Vec<String> =
+        inventory.iter().map(|key| format!("{}/{}/{}", key.api_version, key.kind, key.name)).collect();
+    words.join(" ")
 }
 
-/// The inventory that one workload's annotations hold.
+/// The inventory that the annotations of one workload, or of one Service of the live overlay, hold.
 pub(super) fn inventory(annotations: &Annotations) -> BTreeSet<ObjectKey> {
     let words = annotations.get(name::INVENTORY).map(String::as_str).unwrap_or_default().split_whitespace();
     words

@@ -16,6 +16,10 @@ pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
             apply.live,
             apply.preview
         ),
+        Action::NoteInventory(inventory) => {
+            format!("note what the live overlay has: {}", keys(inventory.objects.iter()))
+        }
+        Action::PruneOverlay { objects, .. } => format!("delete of the live overlay: {}", keys(objects.iter())),
         Action::Adopt(adopt) => {
             format!("take over as they stand: {}", keys(adopt.objects.iter().map(|object| &object.key)))
         }

@@ -24,6 +24,7 @@ pub mod observed;
 pub mod outside;
 pub mod plan;
 pub mod policy;
+pub mod references;
 pub mod report;
 pub mod shape;
 pub mod signature;

@@ -24,6 +24,9 @@ pub struct Observed {
     pub colours: ByColour<ColourState>,
     /// Objects of the live overlay that exist and are ours, with the digest that was last applied to them.
     pub overlay: BTreeMap<ObjectKey, Digest>,
+    /// Everything that was applied for the live overlay, or was about to be, and not deleted since: what a prune may delete.
+    /// `None` where no Service holds it, before the first release or before an upgrade.
+    pub live_inventory: Option<BTreeSet<ObjectKey>>,
     /// Objects that a render names and that exist without being turquoise's.
     pub foreign: BTreeMap<ObjectKey, Foreign>,
     /// Whether every object of the serving colour exists and is as HEAD renders it: asked only where nothing tells what it

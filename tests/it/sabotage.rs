@@ -98,6 +98,8 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         | Action::Recreate { .. }
         | Action::Resize { .. }
         | Action::Schedules(_)
+        | Action::NoteInventory(_)
+        | Action::PruneOverlay { .. }
         | Action::Prune { .. }
         | Action::PointPreviews { .. }
         | Action::Check { .. }

@@ -17,6 +17,7 @@ mod agreed;
 mod commit;
 mod declared;
 mod draft;
+mod dropped;
 mod first;
 mod idle;
 mod jobs;

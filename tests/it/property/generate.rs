@@ -74,7 +74,7 @@ fn plain_op(rng: &mut Rng) -> Op {
 }
 
 fn op(rng: &mut Rng) -> Op {
-    match rng.u8(..40) {
+    match rng.u8(..44) {
         0..=9 => Op::Bump(1 + rng.u32(..9)),
         10 | 11 => Op::Revert(Which::Last),
         12 => Op::Revert(Which::Previous),
@@ -102,6 +102,10 @@ fn op(rng: &mut Rng) -> Op {
         36 => Op::Shared,
         37 => Op::SelectorBroken,
         38 => Op::SelectorMended,
+        39 => Op::Account,
+        40 => Op::BumpAndAccount,
+        41 => Op::Door,
+        42 => Op::KubectlCopied,
         _ => {
             if rng.bool() {
                 Op::KubectlRemoved

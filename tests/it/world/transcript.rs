@@ -66,6 +66,8 @@ impl Transcript {
                 format!("c{head}: {}\n           {}", words(commit), git.commits[head].subject)
             }
             Action::ApplyOverlay(_)
+            | Action::NoteInventory(_)
+            | Action::PruneOverlay { .. }
             | Action::Adopt(_)
             | Action::Deploy(_)
             | Action::Scale(_)
@@ -127,6 +129,11 @@ pub(crate) fn short(action: &Action) -> String {
         Action::ApplyOverlay(apply) => {
             let names: Vec<String> = apply.objects.iter().map(ToString::to_string).collect();
             format!("applies {} (live {}, preview {})", names.join(", "), apply.live, apply.preview)
+        }
+        Action::NoteInventory(inventory) => format!("notes {} objects of the live overlay", inventory.objects.len()),
+        Action::PruneOverlay { objects, .. } => {
+            let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
+            format!("deletes {}, which the live overlay dropped", names.join(", "))
         }
         Action::Adopt(_) => "takes over what others applied".to_owned(),
         Action::Deploy(deploy) => format!("deploys {} into {}", deploy.render, deploy.colour),
