@@ -50,8 +50,14 @@ pub(super) const FLIPPED_HEAD: &str = "turquoise.dev/flipped-head";
 /// On live Services: `open`, `passed` or `failed`.
 pub(super) const WATCH: &str = "turquoise.dev/watch";
 
+/// On live Services, where traffic went back before git could be told: the revision that failed; empty elsewhere.
+pub(super) const OWED_REJECTION: &str = "turquoise.dev/owed-rejection";
+/// With it: what failed.
+pub(super) const OWED_REASON: &str = "turquoise.dev/owed-reason";
+
 /// The annotations of a flip, which every later apply of a live Service must carry on.
-pub(super) const FLIP: [&str; 5] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH];
+pub(super) const FLIP: [&str; 7] =
+    [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH, OWED_REJECTION, OWED_REASON];
 
 /// On an object, by its people: [`NO_PRUNE`] keeps it when the live overlay drops it.
 pub(super) const PRUNE: &str = "turquoise.dev/prune";

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::annotations as name;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{FlipRecord, Record, WatchState};
+use crate::core::observed::{FlipRecord, Owed, Record, WatchState};
+use crate::core::text::OneLine;
 
 type Annotations = BTreeMap<String, String>;
 
@@ -105,6 +106,9 @@ pub(super) fn flip_to_annotations(flip: &FlipRecord) -> Annotations {
         (name::FLIPPED_FROM, flip.from.to_string()),
         (name::FLIPPED_HEAD, flip.head.to_string()),
         (name::WATCH, watch_word(flip.watch).to_owned()),
+        // Written also where nothing is owed, so that what stood there before goes.
+        (name::OWED_REJECTION, flip.owed.as_ref().map(|owed| owed.rejected.to_string()).unwrap_or_default()),
+        (name::OWED_REASON, flip.owed.as_ref().map(|owed| owed.reason.to_string()).unwrap_or_default()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -124,6 +128,10 @@ pub(super) fn flip_from_annotations(annotations: &Annotations) -> Option<FlipRec
             "failed" => WatchState::Failed,
             _passed_or_edited => WatchState::Passed,
         },
+        owed: text(name::OWED_REJECTION).filter(|revision| !revision.is_empty()).map(|revision| Owed {
+            rejected: CommitId::new(revision),
+            reason: OneLine::new(text(name::OWED_REASON).unwrap_or_default()),
+        }),
     })
 }
 
@@ -183,7 +191,9 @@ mod tests {
     fn flips_read_back() {
         for watch in [WatchState::Open, WatchState::Passed, WatchState::Failed] {
             let (revision, head) = (CommitId::new("r"), CommitId::new("h"));
-            let flip = FlipRecord { at: Timestamp::UNIX_EPOCH, revision, from: Colour::Green, head, watch };
+            let owed = Owed { rejected: CommitId::new("x"), reason: "smoke: HTTP 500".into() };
+            let owed = (watch == WatchState::Open).then_some(owed);
+            let flip = FlipRecord { at: Timestamp::UNIX_EPOCH, revision, from: Colour::Green, head, watch, owed };
             assert_eq!(flip_from_annotations(&flip_to_annotations(&flip)), Some(flip));
         }
     }

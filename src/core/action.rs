@@ -358,6 +358,6 @@ impl Switch {
     /// A switch's record: the watch opens at the time of the look.
     #[must_use]
     pub fn record(at: Timestamp, revision: CommitId, from: Colour, head: CommitId) -> FlipRecord {
-        FlipRecord { at, revision, from, head, watch: WatchState::Open }
+        FlipRecord { at, revision, from, head, watch: WatchState::Open, owed: None }
     }
 }

@@ -43,6 +43,8 @@ pub struct Desired {
     pub selector_change: Option<SelectorChange>,
     /// Whether HEAD's history lacks the HEAD under which traffic was switched last: somebody rewrote it.
     pub rewritten: bool,
+    /// Whether git could not be asked, or took no commit, when it was tried last: HEAD is as it was last known.
+    pub out_of_reach: bool,
     /// Those of the cluster's deployed-at heads since which P and the lock are unchanged.
     pub unchanged_since: BTreeSet<CommitId>,
 }

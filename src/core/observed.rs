@@ -96,6 +96,18 @@ pub struct FlipRecord {
     pub head: CommitId,
     /// Whether the watch is over, and how it ended.
     pub watch: WatchState,
+    /// Set where traffic went back before git could be told (DESIGN 4): what is to be committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Owed>,
+}
+
+/// A flip-back that git does not know of yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// The revision that failed under traffic.
+    pub rejected: CommitId,
+    /// What failed.
+    pub reason: OneLine,
 }
 
 /// How far the watch of a flip is.
@@ -326,6 +338,13 @@ impl Observed {
             return Serving::Unclear;
         };
         if colours.all(|colour| colour == Some(first)) { Serving::Colour(first) } else { Serving::Unclear }
+    }
+
+    /// The flip-back that git does not know of yet, from whichever live Service records one: a crash may have left another
+    /// one behind.
+    #[must_use]
+    pub fn owed(&self) -> Option<(&FlipRecord, &Owed)> {
+        self.live().filter_map(|service| service.flip.as_ref()).find_map(|flip| Some((flip, flip.owed.as_ref()?)))
     }
 
     /// What the last flip wrote on the live Services.

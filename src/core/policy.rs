@@ -40,6 +40,8 @@ pub struct Policy {
     pub promotion: Promotion,
     /// How long the checks go on through the live address after a flip.
     pub watch: Duration,
+    /// What a failed watch does while git cannot be told.
+    pub on_git_down: OnGitDown,
     /// What becomes of the colour that is not live any more.
     pub retire: Retire,
     /// Who hears of every transition.
@@ -68,6 +70,17 @@ pub enum Promotion {
     Auto,
     /// A person's commit that flips the selector approves it.
     Manual,
+}
+
+/// What a failed watch does while git is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGitDown {
+    /// Nothing flips before git says so.
+    #[default]
+    Wait,
+    /// Traffic goes back first; the commit follows when git is there again.
+    FlipBack,
 }
 
 /// What happens to the old colour once the new one is live and watched.
@@ -114,6 +127,7 @@ impl Default for Policy {
             checks: Vec::new(),
             promotion: Promotion::Auto,
             watch: raw::WATCH_DEFAULT,
+            on_git_down: OnGitDown::Wait,
             retire: Retire::Keep,
             notifications: Vec::new(),
             adopt: false,

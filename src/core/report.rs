@@ -369,6 +369,13 @@ pub enum Alert {
         /// What is wrong, with file and line.
         problems: Vec<OneLine>,
     },
+    /// Traffic went back before git could be told: it is committed when git is there again.
+    FlipBackUncommitted {
+        /// The colour that serves.
+        colour: Colour,
+        /// What failed.
+        failure: OneLine,
+    },
     /// Objects of the serving colour were missing and are created again.
     Missing {
         /// Which.
@@ -389,6 +396,7 @@ impl Alert {
             Self::Drift { .. } => "drift",
             Self::NameTaken { .. } => "name_taken",
             Self::Configuration { .. } => "configuration",
+            Self::FlipBackUncommitted { .. } => "flip_back_uncommitted",
             Self::Missing { .. } => "missing",
         }
     }
@@ -418,6 +426,9 @@ impl fmt::Display for Alert {
             Self::Configuration { problems } => {
                 let words: Vec<&str> = problems.iter().map(OneLine::as_str).collect();
                 write!(f, "the configuration file cannot be used, the one before stays in force: {}", words.join("; "))
+            }
+            Self::FlipBackUncommitted { colour, failure } => {
+                write!(f, "traffic went back to {colour}, and git cannot be told yet: {failure}")
             }
             Self::Missing { objects } => {
                 let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();

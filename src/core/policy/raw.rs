@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_yaml::Spanned;
 
 use super::notifications::{self, RECEIVERS_MAX, RawReceiver, Receiver};
-use super::{Overlays, Policy, PolicyProblem, Promotion, Retire};
+use super::{OnGitDown, Overlays, Policy, PolicyProblem, Promotion, Retire};
 use crate::core::ids::AppName;
 use crate::core::text::OneLine;
 
@@ -54,6 +54,8 @@ struct RawSpec {
     #[serde(default)]
     promotion: Promotion,
     watch: Option<Spanned<String>>,
+    #[serde(default)]
+    on_git_down: OnGitDown,
     retire: Option<Spanned<RawRetire>>,
     #[serde(default)]
     notifications: Vec<Spanned<RawReceiver>>,
@@ -181,6 +183,7 @@ impl Validator {
             promotion: spec.promotion,
             retire: self.retire(spec.retire, watch),
             watch,
+            on_git_down: spec.on_git_down,
             notifications: self.receivers(spec.notifications),
             adopt: spec.adopt,
         }
@@ -311,7 +314,7 @@ mod tests {
     fn every_field_is_read() {
         let text = format!(
             "{HEAD}metadata: {{name: shop}}\nspec:\n  namespace: prod\n  overlays: {{blue: a, green: b/c, live: d}}\n  selectorKey: slot\n  previewServices: [test]\n  \
-             readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
+             readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  onGitDown: flip-back\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
              notifications:\n  - webhook: {{url: 'http://h/x', secret: key}}\n  - slack: {{urlFrom: chat}}\n  checks:\n  - name: smoke\n    http: {{service: s-preview, port: 8080, path: /x, method: POST, status: 204, timeout: 1s, times: 2, interval: 5ms}}\n"
         );
         let policy = parse(&text).expect("a valid file");
@@ -319,6 +322,7 @@ mod tests {
         assert_eq!(policy.retire, Retire::ScaleTo { replicas: 1, after: Duration::from_secs(300) });
         assert_eq!(policy.checks[0].name, "smoke");
         assert_eq!(policy.overlays.green, "b/c");
+        assert_eq!(policy.on_git_down, OnGitDown::FlipBack);
         let secrets: Vec<&str> = policy.notifications.iter().flat_map(Receiver::secrets).collect();
         assert_eq!(secrets, ["key", "chat"]);
     }

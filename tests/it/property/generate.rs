@@ -30,6 +30,7 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
         retiring: RETIRING[rng.usize(..RETIRING.len())],
         pace: PACES[rng.usize(..PACES.len())],
         watch_s: if rng.u8(..4) == 0 { 1 } else { 60 },
+        flip_back: rng.u8(..4) == 0,
     };
     let faulty = rng.bool();
     // A third of the cases are plain bumps and reverts: only they can show that a healthy HEAD goes live.
@@ -53,11 +54,12 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 }
 
 fn fault(rng: &mut Rng) -> Fault {
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0..=2 => Fault::Cut(rng.u8(..4)),
         3 => Fault::LostReply,
         4 | 5 => Fault::Stale(rng.u8(..3)),
         6 => Fault::Unreachable(1 + rng.u8(..30)),
+        7 => Fault::GitDown(1 + rng.u8(..20)),
         _ => Fault::Refused(1 + rng.u8(..3)),
     }
 }

@@ -378,6 +378,7 @@ impl World {
 
     fn commit(&mut self, commit: &Commit, cut: &mut Cut) -> Result<(), Failure> {
         cut.write()?;
+        guard(self.faults.git_down == 0, || "git is out of reach".into())?;
         if self.faults.refused > 0 {
             self.faults.refused -= 1;
             return Err(Failure::Guard("the push is refused".into()));
@@ -415,6 +416,8 @@ impl World {
     }
 
     fn switch(&mut self, switch: &Switch, cut: &mut Cut) -> Result<(), Failure> {
+        let asked = switch.record.owed.is_some() || self.faults.git_down == 0;
+        guard(asked, || "git cannot be asked for HEAD".into())?;
         self.service_guards(&switch.services)?;
         let overlay: Arc<_> = self.renders.live(&self.setup, &self.git, &switch.render);
         let facts = self.facts.as_ref().expect("a switch was planned");

@@ -337,9 +337,10 @@ impl World {
         let of = |pin: &Pin| &self.git.commits[index(&pin.revision)].tree;
         let live = tree.lock.pins[serving].as_ref().map(of);
         let source = live.filter(|live| live.pair() != tree.pair()).unwrap_or(tree);
-        for (key, has) in [(look::account(), |tree: &Tree| tree.account), (look::door(), |tree: &Tree| tree.door)] {
-            wanted.extend(has(source).then(|| key.clone()));
-            allowed.extend((has(source) || has(tree)).then_some(key));
+        let has = |tree: &Tree| [(look::account(), tree.account), (look::door(), tree.door)];
+        for ((key, in_source), (_, in_head)) in has(source).into_iter().zip(has(tree)) {
+            wanted.extend(in_source.then(|| key.clone()));
+            allowed.extend((in_source || in_head).then_some(key));
         }
         if pins.any(|pin| of(pin).base == NEEDS_ACCOUNT) {
             allowed.push(look::account());

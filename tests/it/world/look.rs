@@ -161,6 +161,7 @@ impl World {
             overlays: wanted.iter().map(|at| (id(*at), self.renders.overlay(&self.setup, &self.git, *at))).collect(),
             selector_change,
             rewritten: false,
+            out_of_reach: false,
             unchanged_since,
         }
     }

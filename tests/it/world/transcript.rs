@@ -170,6 +170,7 @@ pub(crate) fn short(action: &Action) -> String {
             format!("checks {}", names.join(", "))
         }
         Action::Commit(commit) => format!("commits: {}", words(commit)),
+        Action::Switch(switch) if switch.record.owed.is_some() => format!("TAKES TRAFFIC BACK to {}", switch.to),
         Action::Switch(switch) => format!("SWITCHES traffic to {}", switch.to),
         Action::EndWatch { record, .. } => match record.watch {
             WatchState::Passed => "ends the watch: passed".to_owned(),
