@@ -172,7 +172,7 @@ impl Reconciler {
             let mut moved = false;
             for action in &view.plan.actions {
                 if self.dry_run {
-                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch)));
+                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch, &policy.commits)));
                     continue;
                 }
                 self.perform(action, &view, &policy, &mut did).await?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::colour::{ByColour, Colour};
 use super::desired::Bounds;
@@ -12,6 +12,8 @@ use super::ids::{AppName, CommitId, Digest, ObjectKey};
 use super::text::OneLine;
 use super::trouble::TroubleReason;
 use super::workload::WorkloadKind;
+
+pub use super::flip::{FlipRecord, Owed, WatchState};
 
 /// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
 #[derive(Debug, Clone)]
@@ -81,45 +83,6 @@ pub struct ServiceState {
     pub flip: Option<FlipRecord>,
     /// Whether somebody changed its selector beside the colour, or its ports, since turquoise applied them.
     pub astray: bool,
-}
-
-/// What must survive a restart after a flip: written on the live Service by the flip's own patch (rule 10).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlipRecord {
-    /// When.
-    pub at: Timestamp,
-    /// The revision that went live.
-    pub revision: CommitId,
-    /// The colour that was live before.
-    pub from: Colour,
-    /// HEAD then, with the flip in its history: a history without it was rewritten since (rule 13).
-    pub head: CommitId,
-    /// Whether the watch is over, and how it ended.
-    pub watch: WatchState,
-    /// Set where traffic went back before git could be told (DESIGN 4): what is to be committed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owed: Option<Owed>,
-}
-
-/// A flip-back that git does not know of yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owed {
-    /// The revision that failed under traffic.
-    pub rejected: CommitId,
-    /// What failed.
-    pub reason: OneLine,
-}
-
-/// How far the watch of a flip is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WatchState {
-    /// Still watching.
-    Open,
-    /// The window passed without a failure.
-    Passed,
-    /// A check failed and there was nothing to go back to.
-    Failed,
 }
 
 /// One colour in the cluster.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AppName, Digest};
+use super::template::Template;
 use super::text::OneLine;
 
 mod check;
@@ -48,6 +49,17 @@ pub struct Policy {
     pub notifications: Vec<Receiver>,
     /// Takes over objects that exist and are not turquoise's.
     pub adopt: bool,
+    /// What the messages of turquoise's commits look like.
+    pub commits: Messages,
+}
+
+/// What the messages of turquoise's commits look like, where it is not the default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Messages {
+    /// The first line, in place of `{app}: {summary}`.
+    pub subject: Option<Template>,
+    /// One more line, a paragraph of its own before the trailers.
+    pub note: Option<Template>,
 }
 
 /// The three overlays, each a folder relative to the app's.
@@ -131,6 +143,7 @@ impl Default for Policy {
             retire: Retire::Keep,
             notifications: Vec::new(),
             adopt: false,
+            commits: Messages::default(),
         }
     }
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_yaml::Spanned;
 
 use super::notifications::{self, RECEIVERS_MAX, RawReceiver, Receiver};
-use super::{OnGitDown, Overlays, Policy, PolicyProblem, Promotion, Retire};
+use super::{Messages, OnGitDown, Overlays, Policy, PolicyProblem, Promotion, Retire};
 use crate::core::ids::AppName;
+use crate::core::template::Template;
 use crate::core::text::OneLine;
 
 mod checks;
@@ -61,6 +62,15 @@ struct RawSpec {
     notifications: Vec<Spanned<RawReceiver>>,
     #[serde(default)]
     adopt: bool,
+    #[serde(default)]
+    commits: RawMessages,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawMessages {
+    subject: Option<Spanned<String>>,
+    note: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -186,7 +196,13 @@ impl Validator {
             on_git_down: spec.on_git_down,
             notifications: self.receivers(spec.notifications),
             adopt: spec.adopt,
+            commits: Messages { subject: self.template(spec.commits.subject), note: self.template(spec.commits.note) },
         }
+    }
+
+    fn template(&mut self, raw: Option<Spanned<String>>) -> Option<Template> {
+        let raw = raw?;
+        Template::parse(&raw.value).map_err(|why| self.problem(&raw, why)).ok()
     }
 
     fn duration(&mut self, raw: Option<Spanned<String>>, default: Duration) -> Duration {
@@ -315,6 +331,7 @@ mod tests {
         let text = format!(
             "{HEAD}metadata: {{name: shop}}\nspec:\n  namespace: prod\n  overlays: {{blue: a, green: b/c, live: d}}\n  selectorKey: slot\n  previewServices: [test]\n  \
              readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  onGitDown: flip-back\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
+             commits: {{subject: '{{app}}: {{summary}} [skip ci]', note: 'by {{branch}}'}}\n  \
              notifications:\n  - webhook: {{url: 'http://h/x', secret: key}}\n  - slack: {{urlFrom: chat}}\n  checks:\n  - name: smoke\n    http: {{service: s-preview, port: 8080, path: /x, method: POST, status: 204, timeout: 1s, times: 2, interval: 5ms}}\n"
         );
         let policy = parse(&text).expect("a valid file");
@@ -334,6 +351,7 @@ mod tests {
             ("spec:\n  watch: soon\n  readinessDeadline: 8d\n", vec![(4, "no duration"), (5, "seven days")]),
             ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
             ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),
+            ("spec:\n  commits: {subject: '{HOME}'}\n", vec![(4, "no field `{HOME}`")]),
             ("spec:\n  retire: later\n", vec![(4, "retire: later")]),
             (
                 "spec:\n  notifications:\n  - webhook: {url: ftp://h}\n  - slack: {}\n  - slack: {urlFrom: chat, secret: x}\n",

@@ -402,7 +402,7 @@ impl World {
         self.judge.commits(commit, &tree, &self.git, &self.cluster);
         let subject = if self.transcript.is_told() {
             let desired = self.facts.as_ref().map(|facts| &facts.desired).expect("a commit was planned");
-            commit_message(commit, &desired.app, &desired.branch)
+            commit_message(commit, &desired.app, &desired.branch, &self.policy.commits)
                 .lines()
                 .filter(|line| !line.is_empty())
                 .take(2)
