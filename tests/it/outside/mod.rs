@@ -13,6 +13,7 @@ mod kills;
 mod many;
 mod messages;
 mod people;
+mod policies;
 mod receiver;
 mod releases;
 mod remote;
