@@ -12,6 +12,7 @@ mod https;
 mod kills;
 mod many;
 mod messages;
+mod outages;
 mod people;
 mod policies;
 mod receiver;

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::world::cluster::Pace;
+use crate::world::cluster::{Pace, WATCH_FAILS};
 use crate::world::people::{Op, Which};
 use crate::world::schedule::{Event, Fault, Schedule, When};
 use crate::world::{Retiring, Setup};
@@ -32,14 +32,18 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
         watch_s: if rng.u8(..4) == 0 { 1 } else { 60 },
         flip_back: rng.u8(..4) == 0,
     };
-    let faulty = rng.bool();
+    // Where traffic may go back without git, git is down at the right moment, or it is about nothing.
+    let faulty = setup.flip_back || rng.bool();
     // A third of the cases are plain bumps and reverts: only they can show that a healthy HEAD goes live.
     let plain = rng.u8(..3) == 0;
     let length = 1 + rng.usize(..6);
     let mut events = Vec::with_capacity(length);
     for _ in 0..length {
         let event = if faulty && rng.u8(..3) == 0 {
-            Event::Fault(fault(&mut rng))
+            let down = setup.flip_back && rng.bool();
+            Event::Fault(if down { Fault::GitDown(1 + rng.u8(..20)) } else { fault(&mut rng) })
+        } else if setup.flip_back && rng.u8(..3) == 0 {
+            Event::Person(if rng.u8(..4) == 0 { Op::Outage } else { Op::Bump(WATCH_FAILS) })
         } else {
             Event::Person(if plain { plain_op(&mut rng) } else { op(&mut rng) })
         };
