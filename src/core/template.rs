@@ -90,22 +90,30 @@ impl Template {
         })
     }
 
-    /// The line. What a field says is cut before the template's own text would be.
+    /// The line. Where it is too long, the longest field is cut, and never the template's own text.
     #[must_use]
     pub fn line(&self, value: impl Fn(Field) -> String) -> OneLine {
-        let mut left = OUTSIDE_TEXT_CHARS_MAX - 1 - self.texts().sum::<usize>();
-        let mut line = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => line.push_str(text),
-                Part::Field(field) => {
-                    let said = cut(OneLine::new(&value(*field)).as_str(), left);
-                    left -= said.chars().count();
-                    line.push_str(&said);
-                }
-            }
+        let room = OUTSIDE_TEXT_CHARS_MAX - 1 - self.texts().sum::<usize>();
+        let mut said: Vec<String> = self.fields().map(|field| OneLine::new(&value(field)).to_string()).collect();
+        let length = |text: &String| text.chars().count();
+        loop {
+            let over = said.iter().map(length).sum::<usize>().saturating_sub(room);
+            let Some(longest) = said.iter_mut().max_by_key(|text| length(text)).filter(|_| over > 0) else { break };
+            *longest = cut(longest, length(longest).saturating_sub(over));
         }
-        OneLine::new(&line)
+        let mut said = said.into_iter();
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Field(_) => said.next().unwrap_or_default(),
+        });
+        OneLine::new(&parts.collect::<String>())
+    }
+
+    fn fields(&self) -> impl Iterator<Item = Field> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Field(field) => Some(*field),
+        })
     }
 }
 
@@ -152,7 +160,9 @@ mod tests {
         assert_eq!(line("{summary}", "a\n\nTurquoise-App: evil"), "a Turquoise-App: evil");
         let long = line("{summary} of {app} [skip ci]", &"x".repeat(500));
         assert_eq!(long.chars().count(), 199, "{long}");
-        assert!(long.contains("x… of ") && long.ends_with(" [skip ci]"), "{long}");
+        assert!(long.ends_with("x… of shop [skip ci]"), "{long}");
+        let twice = line(&"{summary}".repeat(2), &"x".repeat(150));
+        assert_eq!((twice.chars().count(), twice.matches('…').count()), (199, 1), "{twice}");
     }
 
     #[test]
