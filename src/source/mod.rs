@@ -261,14 +261,16 @@ impl Repo {
     /// As [`Repo::head`].
     pub fn head_for(&self, app: &App) -> Result<CommitId, SourceError> {
         let goes_on = app.policy.as_ref().is_ok_and(|policy| policy.on_git_down == OnGitDown::FlipBack);
+        let known = || self.origin.last_known().filter(|_| goes_on);
+        // A server that hangs is not asked again by each look: the poll says when it is back.
+        if let Some(head) = known().filter(|_| self.reach.is_lost()) {
+            return Ok(id_of(head));
+        }
         match self.head() {
-            Err(error @ SourceError::Server { .. }) if goes_on => match self.origin.last_known() {
-                Some(head) => {
-                    let _lost = self.reach.asked(Err::<(), _>(&error));
-                    Ok(id_of(head))
-                }
-                None => Err(error),
-            },
+            Err(error @ SourceError::Server { .. }) => {
+                let _lost = self.reach.asked(Err::<(), _>(&error));
+                known().map(id_of).ok_or(error)
+            }
             answer => answer,
         }
     }
