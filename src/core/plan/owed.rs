@@ -19,9 +19,11 @@ use crate::core::verdict::Verdict;
 /// it is back.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
-/// Whether traffic may go back before git is told.
-pub(super) fn may_owe(view: &View<'_>) -> bool {
-    view.desired.out_of_reach && view.policy.on_git_down == OnGitDown::FlipBack
+/// Whether traffic may go back to a revision before git is told: it must stand released, because no commit can say so now of
+/// one that a person withdrew.
+pub(super) fn may_owe(view: &View<'_>, back: &CommitId) -> bool {
+    let allowed = view.desired.out_of_reach && view.policy.on_git_down == OnGitDown::FlipBack;
+    allowed && view.newest(back) == Some(Verdict::Released)
 }
 
 /// The patch of a flip-back to a colour, and on the Services what git is owed for it.

@@ -86,7 +86,7 @@ fn flip_back(
             Outcome::Pending => return Some(draft.done(Phase::Flipping)),
             Outcome::Yes => {
                 draft.act(Action::MarkInUse { colour: idle, guard: view.guard(idle) });
-                draft.act(match target.filter(|_| owed::may_owe(view)) {
+                draft.act(match target.filter(|back| owed::may_owe(view, &back.revision)) {
                     Some(back) => owed::patch_back(view, idle, &back.revision, &pin.revision, reason),
                     None => Action::Commit(back_commit(view, idle, &pin.revision, reason)),
                 });
