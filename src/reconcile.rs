@@ -172,7 +172,7 @@ impl Reconciler {
             let mut moved = false;
             for action in &view.plan.actions {
                 if self.dry_run {
-                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch)));
+                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch, &policy.commits)));
                     continue;
                 }
                 self.perform(action, &view, &policy, &mut did).await?;
@@ -212,7 +212,7 @@ impl Reconciler {
     /// HEAD as it is now. The app must still be what this pass was made for: a policy that changed is another app.
     async fn head(&self) -> Result<CommitId, PassError> {
         let same = self.git(|repo, app| {
-            let head = repo.head()?;
+            let head = repo.head_for(app)?;
             let apps = repo.apps(&head)?;
             Ok(apps.iter().any(|now| **now == *app).then_some(head))
         });
@@ -322,8 +322,9 @@ impl Reconciler {
             }
             return Ok(());
         }
-        // Traffic is switched only by a HEAD that git was asked for just now.
-        if matches!(action, Action::Switch(_)) {
+        // Traffic is switched only by a HEAD that git was asked for just now; a flip-back that git is owed is for when it
+        // cannot be asked.
+        if matches!(action, Action::Switch(switch) if switch.record.owed.is_none()) {
             let head = view.desired.head.clone();
             if !self.git(move |repo, app| repo.confirm(app, &head)).await? {
                 return Err(head_moved());
@@ -389,6 +390,14 @@ impl Reconciler {
             Action::Prune { colour, objects, guard } => {
                 cluster.prune(subject, *colour, objects, guard).await?;
                 Did::Other("pruned")
+            }
+            Action::NoteInventory(inventory) => {
+                cluster.note_inventory(subject, inventory).await?;
+                Did::Other("noted what the live overlay has")
+            }
+            Action::PruneOverlay { objects, left } => {
+                cluster.prune_overlay(subject, objects, left).await?;
+                Did::Other("pruned the live overlay")
             }
             Action::PointPreviews { services, to } => {
                 cluster.point_previews(subject, services, *to).await?;

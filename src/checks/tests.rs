@@ -389,9 +389,15 @@ fn what_a_target_says_cannot_forge_a_trailer() {
         live: Some(Colour::Blue),
         topic: Topic::Reject { colour: Colour::Green, reason },
     };
-    let message = crate::core::message::commit_message(&commit, &AppName::new("shop"), "main");
+    let template = |text| Some(crate::core::template::Template::parse(text).expect("a template"));
+    let shape = crate::core::policy::Messages {
+        subject: template("{app} {verdict} {summary} [skip ci]"),
+        note: template("{summary}"),
+    };
+    let message = crate::core::message::commit_message(&commit, &AppName::new("shop"), "main", &shape);
     assert_eq!(Trailers::parse(&message).map(|trailers| trailers.facts), Some(vec![ours]), "{message}");
-    assert_eq!(message.matches("\n\n").count(), 2, "{message}");
+    assert_eq!(message.matches("\n\n").count(), 3, "{message}");
+    assert!(message.lines().next().is_some_and(|line| line.ends_with("[skip ci]")), "{message}");
     let lock = Lock { branch: "main".into(), rejected: Some(rejection), ..Lock::default() };
     assert_eq!(Lock::parse(&lock.to_text()), Ok(lock));
 }

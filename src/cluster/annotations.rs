@@ -23,7 +23,8 @@ pub(super) const ENDPOINTS_SINCE: &str = "turquoise.dev/endpoints-since";
 pub(super) const IN_USE: &str = "turquoise.dev/in-use";
 /// On workloads: revisions whose `superseded` no commit has carried yet, separated by spaces.
 pub(super) const SUPERSEDED: &str = "turquoise.dev/superseded";
-/// On workloads: everything that was ever applied to the colour, `apiVersion/kind/name` separated by spaces.
+/// On workloads: everything that was ever applied to the colour, `apiVersion/kind/name` separated by spaces. On live and
+/// preview Services: the same of the live overlay.
 pub(super) const INVENTORY: &str = "turquoise.dev/inventory";
 /// On workloads: the manifest's `spec.replicas` when it was last applied.
 pub(super) const REPLICAS: &str = "turquoise.dev/replicas";
@@ -49,8 +50,19 @@ pub(super) const FLIPPED_HEAD: &str = "turquoise.dev/flipped-head";
 /// On live Services: `open`, `passed` or `failed`.
 pub(super) const WATCH: &str = "turquoise.dev/watch";
 
+/// On live Services, where traffic went back before git could be told: the revision that failed; empty elsewhere.
+pub(super) const OWED_REJECTION: &str = "turquoise.dev/owed-rejection";
+/// With it: what failed.
+pub(super) const OWED_REASON: &str = "turquoise.dev/owed-reason";
+
 /// The annotations of a flip, which every later apply of a live Service must carry on.
-pub(super) const FLIP: [&str; 5] = [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH];
+pub(super) const FLIP: [&str; 7] =
+    [FLIPPED_AT, FLIPPED_REVISION, FLIPPED_FROM, FLIPPED_HEAD, WATCH, OWED_REJECTION, OWED_REASON];
+
+/// On an object, by its people: [`NO_PRUNE`] keeps it when the live overlay drops it.
+pub(super) const PRUNE: &str = "turquoise.dev/prune";
+/// [`PRUNE`]'s one value.
+pub(super) const NO_PRUNE: &str = "false";
 
 /// [`IN_USE`]'s value where nothing was about to take traffic.
 pub(super) const NOT_IN_USE: &str = "none";

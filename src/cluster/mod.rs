@@ -9,6 +9,7 @@ mod apply;
 mod behind;
 mod deliveries;
 mod drift;
+mod dropped;
 mod kinds;
 mod pods;
 mod record;
@@ -37,7 +38,7 @@ use crate::core::text::OneLine;
 
 pub use behind::Remains;
 pub use deliveries::Stored;
-pub use watch::{Touched, watch_namespace};
+pub use watch::{Touched, watch_kind, watch_namespace};
 
 /// The field manager of every write.
 const MANAGER: &str = "turquoise";

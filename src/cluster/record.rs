@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::annotations as name;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{FlipRecord, Record, WatchState};
+use crate::core::observed::{FlipRecord, Owed, Record, WatchState};
+use crate::core::text::OneLine;
 
 type Annotations = BTreeMap<String, String>;
 
 /// A record as annotations, without [`name::IN_USE`], whose value is the object's own.
 pub(super) fn to_annotations(record: &Record, inventory: &BTreeSet<ObjectKey>) -> Annotations {
     let superseded: Vec<&str> = record.superseded.iter().map(CommitId::as_str).collect();
-    let inventory: Vec<String> = inventory.iter().map(inventory_word).collect();
     [
         (name::REVISION, record.revision.to_string()),
         (name::DEPLOYED_AT, record.deployed_at.to_string()),
@@ -21,7 +21,7 @@ pub(super) fn to_annotations(record: &Record, inventory: &BTreeSet<ObjectKey>) -
         (name::STARTED_AT, record.started_at.to_string()),
         (name::ENDPOINTS_SINCE, endpoints_word(record.endpoints_since)),
         (name::SUPERSEDED, superseded.join(" ")),
-        (name::INVENTORY, inventory.join(" ")),
+        (name::INVENTORY, inventory_text(inventory)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -74,11 +74,14 @@ pub(super) fn endpoints_word(since: Option<Timestamp>) -> String {
     since.map(|since| since.to_string()).unwrap_or_default()
 }
 
-fn inventory_word(key: &ObjectKey) -> String {
-    format!("{}/{}/{}", key.api_version, key.kind, key.name)
+/// An inventory as an annotation's text.
+pub(super) fn inventory_text(inventory: &BTreeSet<ObjectKey>) -> String {
+    let words: Vec<String> =
+        inventory.iter().map(|key| format!("{}/{}/{}", key.api_version, key.kind, key.name)).collect();
+    words.join(" ")
 }
 
-/// The inventory that one workload's annotations hold.
+/// The inventory that the annotations of one workload, or of one Service of the live overlay, hold.
 pub(super) fn inventory(annotations: &Annotations) -> BTreeSet<ObjectKey> {
     let words = annotations.get(name::INVENTORY).map(String::as_str).unwrap_or_default().split_whitespace();
     words
@@ -103,6 +106,9 @@ pub(super) fn flip_to_annotations(flip: &FlipRecord) -> Annotations {
         (name::FLIPPED_FROM, flip.from.to_string()),
         (name::FLIPPED_HEAD, flip.head.to_string()),
         (name::WATCH, watch_word(flip.watch).to_owned()),
+        // Written also where nothing is owed, so that what stood there before goes.
+        (name::OWED_REJECTION, flip.owed.as_ref().map(|owed| owed.rejected.to_string()).unwrap_or_default()),
+        (name::OWED_REASON, flip.owed.as_ref().map(|owed| owed.reason.to_string()).unwrap_or_default()),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
@@ -122,6 +128,10 @@ pub(super) fn flip_from_annotations(annotations: &Annotations) -> Option<FlipRec
             "failed" => WatchState::Failed,
             _passed_or_edited => WatchState::Passed,
         },
+        owed: text(name::OWED_REJECTION).filter(|revision| !revision.is_empty()).map(|revision| Owed {
+            rejected: CommitId::new(revision),
+            reason: OneLine::new(text(name::OWED_REASON).unwrap_or_default()),
+        }),
     })
 }
 
@@ -181,7 +191,9 @@ mod tests {
     fn flips_read_back() {
         for watch in [WatchState::Open, WatchState::Passed, WatchState::Failed] {
             let (revision, head) = (CommitId::new("r"), CommitId::new("h"));
-            let flip = FlipRecord { at: Timestamp::UNIX_EPOCH, revision, from: Colour::Green, head, watch };
+            let owed = Owed { rejected: CommitId::new("x"), reason: "smoke: HTTP 500".into() };
+            let owed = (watch == WatchState::Open).then_some(owed);
+            let flip = FlipRecord { at: Timestamp::UNIX_EPOCH, revision, from: Colour::Green, head, watch, owed };
             assert_eq!(flip_from_annotations(&flip_to_annotations(&flip)), Some(flip));
         }
     }

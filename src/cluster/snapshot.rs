@@ -59,7 +59,7 @@ impl Cluster {
         )
         .await?;
         // Kinds that HEAD renders no more, and that a colour still carries.
-        let more = older_kinds(subject, &workloads);
+        let more = self.older_kinds(subject, &workloads, &services).await?;
         if !more.is_empty() {
             let (older, others) = try_join(self.workloads(subject, &more), self.others(subject, &more)).await?;
             workloads.extend(older);
@@ -85,6 +85,7 @@ impl Cluster {
                 .filter(|one| one.colour.is_none())
                 .filter_map(|one| Some((one.key.clone(), one.digest.clone()?)))
                 .collect(),
+            live_inventory: live_inventory(subject, &services),
             foreign,
             faces: labelled.into_iter().map(|one| (one.key, one.face)).collect(),
             stands_as_head: false,
@@ -202,6 +203,29 @@ impl Cluster {
         Ok(try_join_all(looks).await?.into_iter().flatten().collect())
     }
 
+    /// Kinds of objects that were applied once and that HEAD does not render. A kind that the cluster does not serve any more
+    /// has no objects.
+    async fn older_kinds(
+        &self,
+        subject: &Subject,
+        workloads: &[Workload],
+        services: &[Service],
+    ) -> Result<Kinds, ClusterError> {
+        let inventories = workloads.iter().filter_map(|workload| workload.object.metadata.annotations.as_ref());
+        let keys =
+            inventories.flat_map(record::inventory).chain(live_inventory(subject, services).into_iter().flatten());
+        let kinds = keys.filter(|key| !key.is_secret()).map(|key| (key.api_version, key.kind));
+        let mut older: Kinds = kinds.filter(|kind| !subject.kinds.contains(kind)).collect();
+        for (api_version, kind) in older.clone() {
+            match self.kinds.resource(&self.client, &api_version, &kind).await {
+                Ok(_) => {}
+                Err(ClusterError::Refused { code: 404, .. }) => drop(older.remove(&(api_version, kind))),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(older)
+    }
+
     /// An object's metadata; of a Secret by a patch of nothing that is not carried out, because reading Secrets is a right
     /// that turquoise does not have (I6).
     pub(super) async fn metadata_of(
@@ -226,12 +250,13 @@ impl Cluster {
 
 type Kinds = BTreeSet<(String, String)>;
 
-/// Kinds of objects that were applied once and that HEAD does not render.
-fn older_kinds(subject: &Subject, workloads: &[Workload]) -> Kinds {
-    let inventories = workloads.iter().filter_map(|workload| workload.object.metadata.annotations.as_ref());
-    let keys = inventories.flat_map(record::inventory).filter(|key| !key.is_secret());
-    let kinds = keys.map(|key| (key.api_version, key.kind));
-    kinds.filter(|kind| !subject.kinds.contains(kind)).collect()
+/// What the Services of the live overlay say was applied for it; `None` where none of them says anything.
+fn live_inventory(subject: &Subject, services: &[Service]) -> Option<BTreeSet<ObjectKey>> {
+    let ours = services.iter().filter(|service| app_of(&service.metadata) == Some(subject.app.as_str()));
+    let live = ours.filter(|service| label(&service.metadata, name::PART) == Some(name::PART_LIVE));
+    let annotations = live.filter_map(|service| service.metadata.annotations.as_ref());
+    let held: Vec<_> = annotations.filter(|all| all.contains_key(name::INVENTORY)).map(record::inventory).collect();
+    (!held.is_empty()).then(|| held.into_iter().flatten().collect())
 }
 
 fn app_selector(subject: &Subject) -> String {

@@ -39,6 +39,7 @@ impl Cluster {
                 // The routing changed with the release, or by hand: it goes in the same write (rule 8).
                 (Some(rendered), Some(digest)) => {
                     let mut dress = overlay_dress(subject, digest);
+                    dress.annotations.extend(kept(&service, &[name::INVENTORY]));
                     dress.annotations.extend(flip.clone());
                     dress.resource_version = Some(guard.resource_version.clone());
                     self.apply(subject, &coloured(rendered, &subject.key, switch.to), &dress).await?;
@@ -80,15 +81,7 @@ impl Cluster {
         services: &[ServiceGuard],
         end: &FlipRecord,
     ) -> Result<(), ClusterError> {
-        let annotations = record::flip_to_annotations(end);
-        for guard in services {
-            let service = self.seen_service(subject, guard).await?;
-            let mut patch =
-                vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": guard.resource_version})];
-            patch.extend(annotation_patch(&service, &annotations));
-            self.patch_service(subject, guard, patch).await?;
-        }
-        Ok(())
+        self.annotate_services(subject, services, &record::flip_to_annotations(end)).await
     }
 
     /// Applies objects of the live overlay; Services that select by colour get the colours that the action says.
@@ -113,11 +106,13 @@ impl Cluster {
                     let service = self.seen_service(subject, guard).await?;
                     dress.resource_version = Some(guard.resource_version.clone());
                     // What a flip wrote stays: an apply that left it out would take it away.
-                    let old = service.metadata.annotations.unwrap_or_default();
-                    dress.annotations.extend(old.into_iter().filter(|(key, _)| name::FLIP.contains(&key.as_str())));
+                    dress.annotations.extend(kept(&service, &name::FLIP));
                 }
             } else if key.kind == "Service" && subject.previews.contains(&key.name) {
                 object = coloured(rendered, &subject.key, action.preview);
+            }
+            if key.kind == "Service" && subject.live.iter().chain(&subject.previews).any(|name| *name == key.name) {
+                dress.annotations.insert(name::INVENTORY.into(), record::inventory_text(&action.inventory));
             }
             self.apply(subject, &object, &dress).await?;
         }
@@ -131,6 +126,23 @@ impl Cluster {
         service
             .filter(|service| service.metadata.resource_version.as_ref() == Some(&guard.resource_version))
             .ok_or_else(|| ClusterError::Conflict(format!("Service {}", guard.name)))
+    }
+
+    /// Writes annotations on Services, each under the resource version that was seen.
+    pub(super) async fn annotate_services(
+        &self,
+        subject: &Subject,
+        services: &[ServiceGuard],
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), ClusterError> {
+        for guard in services {
+            let service = self.seen_service(subject, guard).await?;
+            let mut patch =
+                vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": guard.resource_version})];
+            patch.extend(annotation_patch(&service, annotations));
+            self.patch_service(subject, guard, patch).await?;
+        }
+        Ok(())
     }
 
     /// Patches a Service whose patch begins with the `test` of what was seen.
@@ -160,6 +172,15 @@ impl Cluster {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Those annotations of a Service that an apply must carry on: left out, they would be taken away.
+fn kept(service: &Service, names: &[&str]) -> BTreeMap<String, String> {
+    let annotations = service.metadata.annotations.iter().flatten();
+    annotations
+        .filter(|(key, _)| names.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn overlay_dress(subject: &Subject, one: &OverlayObject) -> Dress {

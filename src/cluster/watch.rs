@@ -1,12 +1,14 @@
 //! Watches as triggers: they only say "look again", and whose objects it is about (DESIGN 6).
 
+use std::collections::HashMap;
+
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, PartialObjectMeta};
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::{Cluster, annotations};
@@ -39,6 +41,44 @@ pub fn watch_namespace(cluster: &Cluster, namespace: &str) -> impl Stream<Item =
         touched(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, name), &all.clone().labels(annotations::APP)),
     ];
     stream::select_all(streams)
+}
+
+/// Something of the apps' objects of one kind changed: a kind that apps render beside those of [`watch_namespace`]. The stream
+/// ends where the cluster does not serve the kind.
+///
+/// # Assumptions
+/// Whoever asks has just looked at the apps: the first list says nothing new.
+pub async fn watch_kind(
+    cluster: &Cluster,
+    namespace: &str,
+    (api_version, kind): (&str, &str),
+) -> Option<impl Stream<Item = Touched> + Send + use<>> {
+    let resource = cluster.kinds.resource(cluster.client(), api_version, kind).await.ok()?;
+    let api: Api<PartialObjectMeta<DynamicObject>> =
+        Api::namespaced_with(cluster.client().clone(), namespace, &resource);
+    let ours = watcher::Config::default().labels(annotations::APP);
+    let (mut opened, mut known) = (false, HashMap::new());
+    let events = watcher(api, ours).default_backoff().filter_map(move |event| {
+        let mut is_new = |meta: &ObjectMeta| {
+            let generation = meta.generation;
+            known.insert(meta.name.clone(), generation) != Some(generation)
+        };
+        futures::future::ready(match event {
+            // A status that its controller writes every few seconds changes no generation and is nobody's concern here.
+            Ok(watcher::Event::Apply(object)) => is_new(&object.metadata).then(|| whose(&object.metadata)),
+            Ok(watcher::Event::Delete(object)) => {
+                known.remove(&object.metadata.name);
+                Some(whose(&object.metadata))
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                is_new(&object.metadata);
+                None
+            }
+            Ok(watcher::Event::InitDone) => std::mem::replace(&mut opened, true).then_some(Touched::Anything),
+            Ok(watcher::Event::Init) | Err(_) => None,
+        })
+    });
+    Some(events)
 }
 
 /// Metadata is enough to know whose it is, and keeps the daemon small.

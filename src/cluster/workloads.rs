@@ -234,10 +234,8 @@ impl Cluster {
             let annotations = workload.metadata.annotations.clone().unwrap_or_default();
             let left: BTreeSet<ObjectKey> =
                 record::inventory(&annotations).into_iter().filter(|key| !objects.contains(key)).collect();
-            let words: Vec<String> =
-                left.iter().map(|key| format!("{}/{}/{}", key.api_version, key.kind, key.name)).collect();
             let version = workload.metadata.resource_version.unwrap_or_default();
-            let patch = json!({"metadata": {"annotations": {name::INVENTORY: words.join(" ")}}});
+            let patch = json!({"metadata": {"annotations": {name::INVENTORY: record::inventory_text(&left)}}});
             self.patch_seen(subject, key, &version, patch).await?;
         }
         Ok(())

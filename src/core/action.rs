@@ -18,6 +18,17 @@ pub enum Action {
     /// Applies objects of the live overlay: shared ones before a candidate, all of them at a first release, routing
     /// ones when nothing is wanted.
     ApplyOverlay(ApplyOverlay),
+    /// Notes on the live overlay's Services what is about to be applied beside them, so that it can be pruned one day. It
+    /// moves their resource versions: nothing else of the plan is done after it.
+    NoteInventory(Inventory),
+    /// Deletes objects that the live overlay has dropped, and takes them out of its inventory. As [`Action::NoteInventory`],
+    /// it ends its plan.
+    PruneOverlay {
+        /// What is deleted.
+        objects: BTreeSet<ObjectKey>,
+        /// What is left, and where it is noted.
+        left: Inventory,
+    },
     /// Applies a colour's overlay, all of it, and writes the record on its workloads.
     Deploy(Deploy),
     /// Scales the workloads of a colour that is up or down, and starts its deadline anew.
@@ -105,6 +116,17 @@ pub struct ApplyOverlay {
     pub preview: Colour,
     /// Live Services that exist, as they were seen.
     pub services: Vec<ServiceGuard>,
+    /// What its Services note: see [`Inventory::objects`]. They come first among the objects.
+    pub inventory: BTreeSet<ObjectKey>,
+}
+
+/// The live overlay's inventory and the Services that hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// The live and preview Services, as they were seen: each holds all of it.
+    pub services: Vec<ServiceGuard>,
+    /// Everything that was applied for the live overlay, or is about to be: what a later prune may delete.
+    pub objects: BTreeSet<ObjectKey>,
 }
 
 /// See [`Action::Deploy`].
@@ -336,6 +358,6 @@ impl Switch {
     /// A switch's record: the watch opens at the time of the look.
     #[must_use]
     pub fn record(at: Timestamp, revision: CommitId, from: Colour, head: CommitId) -> FlipRecord {
-        FlipRecord { at, revision, from, head, watch: WatchState::Open }
+        FlipRecord { at, revision, from, head, watch: WatchState::Open, owed: None }
     }
 }

@@ -4,10 +4,11 @@ use super::action::{Action, Commit, RejectionEdit, Size, Topic};
 use super::colour::Colour;
 use super::ids::{AppName, ObjectKey};
 use super::message::commit_message;
+use super::policy::Messages;
 
 /// What an action would do, in one line or several.
 #[must_use]
-pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
+pub fn describe(action: &Action, app: &AppName, branch: &str, shape: &Messages) -> String {
     match action {
         Action::ApplyOverlay(apply) => format!(
             "apply {} of the live overlay at {}; live Services select {}, previews {}",
@@ -16,6 +17,10 @@ pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
             apply.live,
             apply.preview
         ),
+        Action::NoteInventory(inventory) => {
+            format!("note what the live overlay has: {}", keys(inventory.objects.iter()))
+        }
+        Action::PruneOverlay { objects, .. } => format!("delete of the live overlay: {}", keys(objects.iter())),
         Action::Adopt(adopt) => {
             format!("take over as they stand: {}", keys(adopt.objects.iter().map(|object| &object.key)))
         }
@@ -53,7 +58,7 @@ pub fn describe(action: &Action, app: &AppName, branch: &str) -> String {
             let checks: Vec<String> = keys.iter().map(|key| format!("{} through {}", key.check, key.target)).collect();
             format!("run checks: {}", checks.join(", "))
         }
-        Action::Commit(commit) => committed(commit, app, branch),
+        Action::Commit(commit) => committed(commit, app, branch, shape),
         Action::Switch(switch) => {
             let names: Vec<&str> = switch.services.iter().map(|service| service.name.as_str()).collect();
             format!("switch {} to {}", names.join(", "), switch.to)
@@ -77,7 +82,7 @@ fn sizes(sizes: &[Size]) -> String {
 }
 
 /// The commit: what changes in which file, and its message word by word.
-fn committed(commit: &Commit, app: &AppName, branch: &str) -> String {
+fn committed(commit: &Commit, app: &AppName, branch: &str, shape: &Messages) -> String {
     let mut text = format!("commit to {branch} on top of {}", commit.parent.short());
     if let Some(colour) = commit.selector {
         text.push_str(&format!("\n  the live Services' selector: {colour}"));
@@ -105,7 +110,7 @@ fn committed(commit: &Commit, app: &AppName, branch: &str) -> String {
     if let Topic::RestoreLock { colour } = &commit.topic {
         text.push_str(&format!("\n  turquoise.lock: what {colour} holds is written again"));
     }
-    for line in commit_message(commit, app, branch).trim_end().lines() {
+    for line in commit_message(commit, app, branch, shape).trim_end().lines() {
         text.push_str("\n  | ");
         text.push_str(line);
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::colour::{ByColour, Colour};
 use super::ids::{AppName, CommitId, Digest, ObjectKey};
 use super::lock::Lock;
+use super::references::Reference;
 use super::verdict::VerdictLog;
 
 /// One app at HEAD, as git has it. Compared values are rendered by the running binary (DESIGN 1).
@@ -42,6 +43,8 @@ pub struct Desired {
     pub selector_change: Option<SelectorChange>,
     /// Whether HEAD's history lacks the HEAD under which traffic was switched last: somebody rewrote it.
     pub rewritten: bool,
+    /// Whether git could not be asked, or took no commit, when it was tried last: HEAD is as it was last known.
+    pub out_of_reach: bool,
     /// Those of the cluster's deployed-at heads since which P and the lock are unchanged.
     pub unchanged_since: BTreeSet<CommitId>,
 }
@@ -68,6 +71,8 @@ pub struct Render {
     pub autoscalers: Vec<AutoscalerSpec>,
     /// The identities of all its objects.
     pub objects: BTreeSet<ObjectKey>,
+    /// What its objects refer to by name: shared objects that a pin's render needs are not pruned (rule 8).
+    pub refers: BTreeSet<Reference>,
 }
 
 /// A workload of a render.
@@ -118,6 +123,8 @@ pub struct OverlayObject {
     pub role: Role,
     /// The digest of its rendered form; a Service's colour is taken out of it.
     pub digest: Digest,
+    /// What it refers to by name.
+    pub refers: BTreeSet<Reference>,
 }
 
 /// The part that an object of the live overlay plays (DESIGN 2).

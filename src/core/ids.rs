@@ -93,6 +93,12 @@ impl ObjectKey {
         self.api_version.starts_with("autoscaling/") && self.kind == "HorizontalPodAutoscaler"
     }
 
+    /// Whether this is a claim on a volume. Its data dies with it and no revert brings it back.
+    #[must_use]
+    pub fn is_claim(&self) -> bool {
+        self.api_version == "v1" && self.kind == "PersistentVolumeClaim"
+    }
+
     /// Whether this is a core Secret: never read, never printed (I6).
     #[must_use]
     pub fn is_secret(&self) -> bool {

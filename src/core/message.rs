@@ -2,15 +2,17 @@
 
 use super::action::{Commit, RejectionEdit, Topic};
 use super::ids::AppName;
+use super::policy::Messages;
+use super::template::{Field, Template};
 use super::text::OneLine;
 use super::verdict::Trailers;
 
 /// How the body of a flip-back begins: messages tell it from a rejection before traffic by that.
 pub(super) const FAILED_UNDER_TRAFFIC: &str = "It failed under traffic";
 
-/// The whole message of a commit: a subject, why, and the trailers as the last paragraph.
+/// The whole message of a commit: a subject, why, what the app's people add, and the trailers as the last paragraph.
 #[must_use]
-pub fn commit_message(commit: &Commit, app: &AppName, branch: &str) -> String {
+pub fn commit_message(commit: &Commit, app: &AppName, branch: &str, shape: &Messages) -> String {
     let trailers = Trailers {
         app: app.clone(),
         branch: branch.to_owned(),
@@ -20,7 +22,20 @@ pub fn commit_message(commit: &Commit, app: &AppName, branch: &str) -> String {
     };
     let (subject, body) = words(commit);
     // Every line of the body that could be taken for a trailer is outside the last paragraph, which is all ours.
-    format!("{app}: {}\n\n{body}\n\n{}", OneLine::new(&subject), trailers.to_text())
+    let said = |field| match field {
+        Field::App => app.to_string(),
+        Field::Branch => branch.to_owned(),
+        Field::Colour => commit.live.map_or_else(|| "none".to_owned(), |colour| colour.to_string()),
+        Field::Revision => commit.facts.first().map_or("none", |fact| fact.revision.short()).to_owned(),
+        Field::Verdict => commit.facts.first().map_or_else(|| "none".to_owned(), |fact| fact.verdict.to_string()),
+        Field::Summary => subject.clone(),
+    };
+    let line = |template: &Template| template.line(said);
+    let first = shape.subject.as_ref().map(line).filter(|line| !line.is_empty());
+    let first = first.map_or_else(|| format!("{app}: {}", OneLine::new(&subject)), |line| line.to_string());
+    let note = shape.note.as_ref().map(line).filter(|line| !line.is_empty());
+    let note = note.map(|line| format!("{line}\n\n")).unwrap_or_default();
+    format!("{first}\n\n{body}\n\n{note}{}", trailers.to_text())
 }
 
 fn words(commit: &Commit) -> (String, String) {

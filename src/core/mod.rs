@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod action;
+pub mod alert;
 pub mod book;
 pub mod colour;
 pub mod deliveries;
@@ -15,6 +16,7 @@ pub mod desired;
 pub mod digest;
 pub mod event;
 pub mod failure;
+pub mod flip;
 pub mod grants;
 pub mod ids;
 pub mod lock;
@@ -24,10 +26,12 @@ pub mod observed;
 pub mod outside;
 pub mod plan;
 pub mod policy;
+pub mod references;
 pub mod report;
 pub mod shape;
 pub mod signature;
 pub mod status;
+pub mod template;
 pub mod text;
 pub mod trouble;
 pub mod url;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::colour::{ByColour, Colour};
 use super::desired::Bounds;
@@ -12,6 +12,8 @@ use super::ids::{AppName, CommitId, Digest, ObjectKey};
 use super::text::OneLine;
 use super::trouble::TroubleReason;
 use super::workload::WorkloadKind;
+
+pub use super::flip::{FlipRecord, Owed, WatchState};
 
 /// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
 #[derive(Debug, Clone)]
@@ -24,6 +26,9 @@ pub struct Observed {
     pub colours: ByColour<ColourState>,
     /// Objects of the live overlay that exist and are ours, with the digest that was last applied to them.
     pub overlay: BTreeMap<ObjectKey, Digest>,
+    /// Everything that was applied for the live overlay, or was about to be, and not deleted since: what a prune may delete.
+    /// `None` where no Service holds it, before the first release or before an upgrade.
+    pub live_inventory: Option<BTreeSet<ObjectKey>>,
     /// Objects that a render names and that exist without being turquoise's.
     pub foreign: BTreeMap<ObjectKey, Foreign>,
     /// Whether every object of the serving colour exists and is as HEAD renders it: asked only where nothing tells what it
@@ -78,33 +83,6 @@ pub struct ServiceState {
     pub flip: Option<FlipRecord>,
     /// Whether somebody changed its selector beside the colour, or its ports, since turquoise applied them.
     pub astray: bool,
-}
-
-/// What must survive a restart after a flip: written on the live Service by the flip's own patch (rule 10).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlipRecord {
-    /// When.
-    pub at: Timestamp,
-    /// The revision that went live.
-    pub revision: CommitId,
-    /// The colour that was live before.
-    pub from: Colour,
-    /// HEAD then, with the flip in its history: a history without it was rewritten since (rule 13).
-    pub head: CommitId,
-    /// Whether the watch is over, and how it ended.
-    pub watch: WatchState,
-}
-
-/// How far the watch of a flip is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WatchState {
-    /// Still watching.
-    Open,
-    /// The window passed without a failure.
-    Passed,
-    /// A check failed and there was nothing to go back to.
-    Failed,
 }
 
 /// One colour in the cluster.
@@ -323,6 +301,13 @@ impl Observed {
             return Serving::Unclear;
         };
         if colours.all(|colour| colour == Some(first)) { Serving::Colour(first) } else { Serving::Unclear }
+    }
+
+    /// The flip-back that git does not know of yet, from whichever live Service records one: a crash may have left another
+    /// one behind.
+    #[must_use]
+    pub fn owed(&self) -> Option<(&FlipRecord, &Owed)> {
+        self.live().filter_map(|service| service.flip.as_ref()).find_map(|flip| Some((flip, flip.owed.as_ref()?)))
     }
 
     /// What the last flip wrote on the live Services.

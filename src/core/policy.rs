@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AppName, Digest};
+use super::template::Template;
 use super::text::OneLine;
 
 mod check;
@@ -40,12 +41,25 @@ pub struct Policy {
     pub promotion: Promotion,
     /// How long the checks go on through the live address after a flip.
     pub watch: Duration,
+    /// What a failed watch does while git cannot be told.
+    pub on_git_down: OnGitDown,
     /// What becomes of the colour that is not live any more.
     pub retire: Retire,
     /// Who hears of every transition.
     pub notifications: Vec<Receiver>,
     /// Takes over objects that exist and are not turquoise's.
     pub adopt: bool,
+    /// What the messages of turquoise's commits look like.
+    pub commits: Messages,
+}
+
+/// What the messages of turquoise's commits look like, where it is not the default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Messages {
+    /// The first line, in place of `{app}: {summary}`.
+    pub subject: Option<Template>,
+    /// One more line, a paragraph of its own before the trailers.
+    pub note: Option<Template>,
 }
 
 /// The three overlays, each a folder relative to the app's.
@@ -68,6 +82,17 @@ pub enum Promotion {
     Auto,
     /// A person's commit that flips the selector approves it.
     Manual,
+}
+
+/// What a failed watch does while git is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGitDown {
+    /// Nothing flips before git says so.
+    #[default]
+    Wait,
+    /// Traffic goes back first; the commit follows when git is there again.
+    FlipBack,
 }
 
 /// What happens to the old colour once the new one is live and watched.
@@ -114,9 +139,11 @@ impl Default for Policy {
             checks: Vec::new(),
             promotion: Promotion::Auto,
             watch: raw::WATCH_DEFAULT,
+            on_git_down: OnGitDown::Wait,
             retire: Retire::Keep,
             notifications: Vec::new(),
             adopt: false,
+            commits: Messages::default(),
         }
     }
 }

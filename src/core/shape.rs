@@ -13,6 +13,7 @@ use super::desired::{AutoscalerSpec, Bounds, Declared, Overlay, OverlayObject, R
 use super::digest;
 use super::ids::ObjectKey;
 use super::policy::Policy;
+use super::references;
 use super::report::Blocked;
 use super::text::OneLine;
 use super::workload::WorkloadKind;
@@ -129,6 +130,7 @@ pub fn render(manifests: &[Manifest], colour: Colour) -> Render {
         workloads,
         autoscalers,
         objects: manifests.iter().filter_map(Manifest::key).collect(),
+        refers: manifests.iter().flat_map(|manifest| references::of(&manifest.value)).collect(),
     }
 }
 
@@ -191,7 +193,8 @@ pub fn live_side(
     }
     let objects = manifests.iter().filter_map(|manifest| {
         let role = role(manifest, &key, preview_services);
-        Some(OverlayObject { key: manifest.key()?, role, digest: digest::of_objects([&colourless(manifest, &key)]) })
+        let digest = digest::of_objects([&colourless(manifest, &key)]);
+        Some(OverlayObject { key: manifest.key()?, role, digest, refers: references::of(&manifest.value) })
     });
     let overlay = Arc::new(Overlay { objects: objects.collect() });
     Ok(LiveSide { declared: declared(&named), key, live, previews, overlay })

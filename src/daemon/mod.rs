@@ -147,6 +147,8 @@ struct Daemon {
     /// What it said when it was read last.
     file: Option<config::File>,
     namespaces: BTreeMap<String, AbortHandle>,
+    /// Watches of further kinds, by namespace.
+    kinds: BTreeMap<String, BTreeMap<(String, String), AbortHandle>>,
     background: JoinSet<()>,
     folders: Folders,
     updates: Option<mpsc::UnboundedSender<Update>>,
@@ -206,6 +208,7 @@ impl Daemon {
             configuration: Vec::new(),
             file: None,
             namespaces: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             background,
             folders,
             updates,

@@ -17,6 +17,10 @@ use crate::core::text::OneLine;
 use crate::reconcile::{Did, Found, PassError, Reconciler};
 use crate::source::SourceError;
 
+/// Kinds beside the usual ones that are watched in a namespace: each is a connection's stream here and at the API server, and
+/// twenty kinds are more than most apps have. What is beyond that is seen at the next look, after half an hour at the latest.
+const KINDS_MAX: usize = 20;
+
 impl Daemon {
     /// Starts a pass.
     pub(super) fn pass(&mut self, name: AppName) {
@@ -142,6 +146,26 @@ impl Daemon {
         for (_, watch) in self.namespaces.extract_if(.., |namespace, _| !wanted.contains(namespace)) {
             watch.abort();
         }
+        for (_, kinds) in self.kinds.extract_if(.., |namespace, _| !wanted.contains(namespace)) {
+            kinds.into_values().for_each(|watch| watch.abort());
+        }
+    }
+
+    /// Watches what apps render beside workloads, Services and ConfigMaps: one watch a kind and namespace, for all apps there,
+    /// of metadata alone. It goes on until the namespace has no app any more.
+    fn watch_kinds(&mut self, namespace: &str, kinds: BTreeSet<(String, String)>) {
+        if !self.namespaces.contains_key(namespace) {
+            return;
+        }
+        let watched = self.kinds.entry(namespace.to_owned()).or_default();
+        for kind in kinds {
+            if watched.len() >= KINDS_MAX || watched.contains_key(&kind) {
+                continue;
+            }
+            let work =
+                triggers::watch_kind(self.cluster.clone(), namespace.to_owned(), kind.clone(), self.inbox.clone());
+            watched.insert(kind, self.background.spawn(work));
+        }
     }
 
     /// Git says nothing new of an app: what its newest look found is so at this HEAD, too.
@@ -196,6 +220,7 @@ impl Daemon {
             Ok(found) => {
                 if let Ok(view) = &found.view {
                     self.touches.set(name, &namespace, view.names());
+                    self.watch_kinds(&namespace, view.kinds());
                 }
                 announcer.cluster(Ok(()));
                 (Ended::Waiting(self.found(&home, &namespace, &mut status, &found)), "done")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use notify::{RecursiveMode, Watcher};
 
 use super::inbox::{Inbox, Trigger};
@@ -120,7 +120,17 @@ impl Folders {
 
 /// Watches a namespace.
 pub(super) async fn watch_namespace(cluster: Cluster, namespace: String, inbox: Inbox) {
-    let events = cluster::watch_namespace(&cluster, &namespace);
+    forward(cluster::watch_namespace(&cluster, &namespace), &namespace, &inbox).await;
+}
+
+/// Watches one more kind of the apps' objects in a namespace.
+pub(super) async fn watch_kind(cluster: Cluster, namespace: String, kind: (String, String), inbox: Inbox) {
+    if let Some(events) = cluster::watch_kind(&cluster, &namespace, (&kind.0, &kind.1)).await {
+        forward(events, &namespace, &inbox).await;
+    }
+}
+
+async fn forward(events: impl Stream<Item = Touched>, namespace: &str, inbox: &Inbox) {
     tokio::pin!(events);
     while let Some(first) = events.next().await {
         tokio::time::sleep(BURST).await;
@@ -128,8 +138,8 @@ pub(super) async fn watch_namespace(cluster: Cluster, namespace: String, inbox: 
         while let Some(touched) = next {
             inbox.put(match touched {
                 Touched::App(app) => Trigger::App(AppName::new(app)),
-                Touched::Named(name) => Trigger::Named { namespace: namespace.clone(), name },
-                Touched::Anything => Trigger::Namespace(namespace.clone()),
+                Touched::Named(name) => Trigger::Named { namespace: namespace.to_owned(), name },
+                Touched::Anything => Trigger::Namespace(namespace.to_owned()),
             });
             next = events.next().now_or_never().flatten();
         }

@@ -120,7 +120,8 @@ pub(super) fn land(
     let tree = write_tree(repo, &parent, &prepared.edits)?;
     let tree = repo.find_tree(tree).map_err(git("the new tree cannot be read"))?;
     let signature = Signature::now(&order.identity.name, &order.identity.email).map_err(git("no valid author"))?;
-    let message = commit_message(order.commit, &order.app.name, branch);
+    let shape = order.app.policy.as_ref().map(|policy| policy.commits.clone()).unwrap_or_default();
+    let message = commit_message(order.commit, &order.app.name, branch, &shape);
     let made = repo
         .commit(None, &signature, &signature, &message, &tree, &[&parent])
         .map_err(git("the commit cannot be written"))?;

@@ -143,6 +143,8 @@ impl Papers {
                 Some(then) => !ground::is_known_ancestor(ground.repo, then, commit.id())?,
                 None => false,
             },
+            // Whoever asked the server knows better.
+            out_of_reach: false,
             unchanged_since: unchanged_since(&mut ground, &commit, &run, &seen.carried)?,
             lock_is_lost: lock.branch.is_empty(),
             own_lock,

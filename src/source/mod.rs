@@ -25,6 +25,7 @@ use crate::core::colour::Colour;
 use crate::core::desired::Desired;
 use crate::core::ids::{AppName, CommitId};
 use crate::core::news;
+use crate::core::policy::OnGitDown;
 use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 use crate::core::text::OneLine;
@@ -44,6 +45,7 @@ mod local;
 mod location;
 mod origin;
 mod person;
+mod reach;
 mod reads;
 mod remote;
 mod renders;
@@ -78,6 +80,7 @@ use ground::id_of;
 use handles::Handles;
 use local::Local;
 use origin::Origin;
+use reach::Reach;
 use remote::Remote;
 use renders::words;
 use standing::Footing;
@@ -90,6 +93,7 @@ pub struct Repo {
     cluster: Option<String>,
     identity: Identity,
     handles: Handles,
+    reach: Reach,
     /// Held by whoever moves the branch: commits of one repo are made one after another.
     moving: Mutex<()>,
     discovery: Mutex<Discovery>,
@@ -167,6 +171,7 @@ impl Repo {
             identity: Identity::default(),
             handles: Handles::open(path, &shown)?,
             location: shown,
+            reach: Reach::default(),
             moving: Mutex::default(),
             discovery: Mutex::default(),
             chronicle: Mutex::default(),
@@ -203,7 +208,7 @@ impl Repo {
     /// # Errors
     /// The server cannot be asked. What was known of the branch is known still.
     pub fn sync(&self) -> Result<(), SourceError> {
-        if self.origin.sync()? {
+        if self.reach.asked(self.origin.sync())? {
             // Files that open handles rely on were put together.
             self.handles.close_idle();
         }
@@ -246,7 +251,31 @@ impl Repo {
     /// # Errors
     /// The branch is not there, or cannot be read.
     pub fn head(&self) -> Result<CommitId, SourceError> {
-        let head = self.handles.with(|git| self.origin.head(git))?;
+        self.known_as(self.handles.with(|git| self.origin.head(git))?)
+    }
+
+    /// HEAD for a look at an app. Where the server cannot be asked and it is in doubt whether a push of our own arrived, it is
+    /// as it was last known for an app that takes traffic back without git (`onGitDown: flip-back`); every other waits.
+    ///
+    /// # Errors
+    /// As [`Repo::head`].
+    pub fn head_for(&self, app: &App) -> Result<CommitId, SourceError> {
+        let goes_on = app.policy.as_ref().is_ok_and(|policy| policy.on_git_down == OnGitDown::FlipBack);
+        let known = || self.origin.last_known().filter(|_| goes_on);
+        // A server that hangs is not asked again by each look: the poll says when it is back.
+        if let Some(head) = known().filter(|_| self.reach.is_lost()) {
+            return Ok(id_of(head));
+        }
+        match self.head() {
+            Err(error @ SourceError::Server { .. }) => {
+                let _lost = self.reach.asked(Err::<(), _>(&error));
+                known().map(id_of).ok_or(error)
+            }
+            answer => answer,
+        }
+    }
+
+    fn known_as(&self, head: Option<Oid>) -> Result<CommitId, SourceError> {
         let (location, branch) = (self.location.clone(), self.branch.clone());
         let none = || SourceError::NoBranch { location, branch, others: String::new() };
         head.map(id_of).ok_or_else(none)
@@ -306,10 +335,11 @@ impl Repo {
     /// The repo cannot be read.
     pub fn look(&self, app: &App, head: &CommitId, seen: &Seen) -> Result<Result<Desired, Blocked>, SourceError> {
         self.bring(seen)?;
-        self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
+        let desired = self.at_desk(app, |git, desk, papers| match desk.survey(papers, git, app, head)? {
             Ok(shape) => papers.look(git, app, &self.branch, &shape, head, seen),
             Err(blocked) => Ok(Err(blocked)),
-        })
+        })?;
+        Ok(desired.map(|desired| Desired { out_of_reach: self.reach.is_lost(), ..desired }))
     }
 
     /// What a force-push took from the branch is asked for by its id (rule 13): the cluster names what it still carries.
@@ -331,7 +361,7 @@ impl Repo {
     /// # Errors
     /// The repo cannot be read.
     pub fn still(&self, app: &App) -> Result<Option<CommitId>, SourceError> {
-        let now = self.head()?;
+        let now = self.head_for(app)?;
         Ok(if self.is_unchanged(app, &now)? { Some(now) } else { None })
     }
 
@@ -397,7 +427,10 @@ impl Repo {
             let Some(now) = self.origin.head(git)? else { return Ok(Committed::Stale) };
             let same = now == parent
                 || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
-            if same { commit::land(git, &self.branch, &order, &prepared, now) } else { Ok(Committed::Stale) }
+            if !same {
+                return Ok(Committed::Stale);
+            }
+            self.reach.pushed(commit::land(git, &self.branch, &order, &prepared, now))
         })
     }
 

@@ -20,6 +20,11 @@ pub(super) trait Origin: Send + Sync {
     /// Where the branch was when it was last asked; asks if it never was, or if that is in doubt.
     fn head(&self, git: &Repository) -> Result<Option<Oid>, SourceError>;
 
+    /// Where the branch was when it was last asked, also where that is in doubt since; `None` where nobody says.
+    fn last_known(&self) -> Option<Oid> {
+        None
+    }
+
     /// Whether what [`Origin::head`] says was asked for just now.
     fn is_fresh(&self) -> bool;
 

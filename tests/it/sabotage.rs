@@ -98,6 +98,8 @@ fn hasty(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
         | Action::Recreate { .. }
         | Action::Resize { .. }
         | Action::Schedules(_)
+        | Action::NoteInventory(_)
+        | Action::PruneOverlay { .. }
         | Action::Prune { .. }
         | Action::PointPreviews { .. }
         | Action::Check { .. }
@@ -267,6 +269,31 @@ fn resigned(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     plan
 }
 
+/// Deletes what the live overlay dropped although a pin's pods need it.
+fn reckless(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut desired = desired.clone();
+    for pair in desired.renders.values_mut() {
+        for colour in Colour::BOTH {
+            std::sync::Arc::make_mut(&mut pair[colour]).refers.clear();
+        }
+    }
+    plan(&desired, observed, policy)
+}
+
+/// Takes whatever looks like its own for its own.
+fn greedy(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    plan(desired, &Observed { live_inventory: None, ..observed.clone() }, policy)
+}
+
+/// Follows git's selector although the live Service records a flip-back that git does not know of.
+fn obedient(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
+    let mut observed = observed.clone();
+    for flip in observed.services.iter_mut().filter_map(|service| service.flip.as_mut()) {
+        flip.owed = None;
+    }
+    plan(desired, &observed, policy)
+}
+
 fn catch(planner: Planner) -> Option<String> {
     let cases = (0..CASES_MAX).map(generate::schedule);
     cases.flat_map(|schedule| property::violations(&schedule, planner)).next()
@@ -274,7 +301,7 @@ fn catch(planner: Planner) -> Option<String> {
 
 #[test]
 fn broken_planners_are_caught() {
-    let planners: [(&str, Planner); 20] = [
+    let planners: [(&str, Planner); 23] = [
         ("silent", silent),
         ("mute", mute),
         ("amnesic", amnesic),
@@ -295,6 +322,9 @@ fn broken_planners_are_caught() {
         ("endless", endless),
         ("strict", strict),
         ("destructive", destructive),
+        ("reckless", reckless),
+        ("greedy", greedy),
+        ("obedient", obedient),
     ];
     let mut missed = Vec::new();
     for (name, planner) in planners {

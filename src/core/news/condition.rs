@@ -46,6 +46,7 @@ impl Condition {
             | Alert::PinUnreachable { .. }
             | Alert::PushDeclined { .. }
             | Alert::VerifiedNotReady { .. }
+            | Alert::FlipBackUncommitted { .. }
             | Alert::NameTaken { .. }
             | Alert::Configuration { .. } => {
                 let fix = matches!(alert, Alert::NothingToGoBackTo { .. } | Alert::VerifiedNotReady { .. });

@@ -82,7 +82,7 @@ fn released_again(view: &View<'_>, serving: Colour) -> Option<Commit> {
 }
 
 /// What is missing of the serving colour is created again from its pin (rule 7).
-fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
+pub(super) fn recreated(view: &View<'_>, serving: Colour) -> Option<Action> {
     let pin = view.pin(serving)?;
     let objects: BTreeSet<ObjectKey> = view.missing(serving, &pin.revision).into_iter().cloned().collect();
     // Without any workload of ours it was never turquoise's: adoption is for rule 12.

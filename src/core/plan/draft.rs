@@ -16,12 +16,17 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Adds an action. What writes the live overlay's inventory moves versions that later actions were planned under: it is
+    /// the last one, and the next look plans the rest.
     pub(super) fn act(&mut self, action: Action) {
-        self.actions.push(action);
+        let ended = matches!(self.actions.last(), Some(Action::NoteInventory(_) | Action::PruneOverlay { .. }));
+        if !ended {
+            self.actions.push(action);
+        }
     }
 
     pub(super) fn act_all(&mut self, actions: impl IntoIterator<Item = Action>) {
-        self.actions.extend(actions);
+        actions.into_iter().for_each(|action| self.act(action));
     }
 
     pub(super) fn wait(&mut self, waiting: Waiting) {

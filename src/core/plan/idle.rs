@@ -8,6 +8,7 @@ use super::view::View;
 use crate::core::action::{Action, Scale, Size};
 use crate::core::colour::Colour;
 use crate::core::ids::ObjectKey;
+use crate::core::lock::Pin;
 use crate::core::observed::{WatchState, WorkloadState, after};
 use crate::core::policy::Retire;
 use crate::core::report::Waiting;
@@ -19,7 +20,11 @@ pub(super) fn keep_house(view: &View<'_>, draft: &mut Draft, idle: Colour) {
     let state = view.state(idle);
     if !state.is_quiet() {
         let rejected = view.record(idle).is_some_and(|record| view.newest(&record.revision) == Some(Verdict::Rejected));
-        let holds_pin = view.pin(idle).is_some_and(|pin| view.carries(idle, &pin.revision));
+        // A pin whose commit is gone says no more than which revision it was: what runs is kept (rule 13).
+        let is_lost = |pin: &Pin| {
+            !view.is_reachable(pin) && view.record(idle).is_some_and(|record| record.revision == pin.revision)
+        };
+        let holds_pin = view.pin(idle).is_some_and(|pin| view.carries(idle, &pin.revision) || is_lost(pin));
         if rejected || !holds_pin {
             draft.act_all(scaled(view, idle, 0));
             return;

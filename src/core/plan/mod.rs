@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | whatever, and others made it | [`adopt`] | 12 |
 //! | nothing | [`first`] | 12 |
+//! | a colour to which traffic went back before git could be told | [`owed`] | 5, and DESIGN 4 |
 //! | something unclear | [`unclear`] | 6 |
 //! | a colour, and git has lost what it knew of it | [`restore`] | 13 |
 //! | the colour that git does not name | [`declared`] | 5 |
@@ -17,10 +18,12 @@ mod agreed;
 mod commit;
 mod declared;
 mod draft;
+mod dropped;
 mod first;
 mod idle;
 mod jobs;
 mod overlay;
+mod owed;
 mod release;
 mod restore;
 mod standing;
@@ -60,6 +63,9 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     };
     let view = View { desired, observed, policy };
     if let Some(plan) = adopt::plan(&view, declared) {
+        return plan;
+    }
+    if let Some(plan) = owed::plan(&view, declared) {
         return plan;
     }
     match observed.serving() {

@@ -1,10 +1,12 @@
-//! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always.
+//! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always. What it
+//! has dropped is [`dropped`]'s.
 
+use super::dropped;
 use super::view::{View, service_guard};
 use crate::core::action::{Action, ApplyOverlay, Switch};
 use crate::core::colour::Colour;
 use crate::core::desired::{OverlayObject, Role};
-use crate::core::ids::CommitId;
+use crate::core::ids::{CommitId, ObjectKey};
 
 /// The apply of those objects of the overlay at a commit that differ from what was applied last; `None` where none do.
 /// Secrets are never read (I6): they are applied with whatever else is.
@@ -15,19 +17,49 @@ pub(super) fn apply(
     live: Colour,
     preview: Colour,
 ) -> Option<Action> {
-    let differs = |object: &&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
-    let wanted: Vec<&OverlayObject> =
-        view.desired.overlay(commit).iter().filter(|object| roles.contains(&object.role)).filter(differs).collect();
+    let of_roles = view.desired.overlay(commit).iter().filter(|object| roles.contains(&object.role));
+    applied(view, commit, of_roles.collect(), live, preview)
+}
+
+/// What a commit's live overlay has and HEAD's has dropped: content of that commit needs it to come back.
+fn apply_dropped(view: &View<'_>, commit: &CommitId, live: Colour, preview: Colour) -> Option<Action> {
+    let dropped = |object: &&OverlayObject| {
+        let is_kept = view.desired.overlay(view.head()).iter().any(|kept| kept.key == object.key);
+        object.role == Role::Shared && !is_kept
+    };
+    applied(view, commit, view.desired.overlay(commit).iter().filter(dropped).collect(), live, preview)
+}
+
+/// The apply of those objects that differ from what was applied last, or the note of them that must come first.
+fn applied(
+    view: &View<'_>,
+    commit: &CommitId,
+    objects: Vec<&OverlayObject>,
+    live: Colour,
+    preview: Colour,
+) -> Option<Action> {
+    let differs = |object: &&&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
+    let mut wanted: Vec<&OverlayObject> = objects.iter().filter(differs).copied().collect();
     if wanted.iter().all(|object| object.key.is_secret()) {
         return None;
     }
-    Some(Action::ApplyOverlay(ApplyOverlay {
-        render: commit.clone(),
-        objects: wanted.iter().map(|object| object.key.clone()).collect(),
-        live,
-        preview,
-        services: view.live_guards(),
-    }))
+    let inventory = dropped::inventory_with(view, objects.iter().map(|object| &object.key));
+    if let Some(note) = dropped::note(view, &inventory) {
+        if !wanted.iter().any(|object| holds_inventory(object)) {
+            return Some(note);
+        }
+        wanted.sort_by_key(|object| !holds_inventory(object));
+    } else if view.observed.live_inventory.is_none() {
+        wanted.sort_by_key(|object| !holds_inventory(object));
+    }
+    let objects: Vec<ObjectKey> = wanted.iter().map(|object| object.key.clone()).collect();
+    let (render, services) = (commit.clone(), view.live_guards());
+    Some(Action::ApplyOverlay(ApplyOverlay { render, objects, live, preview, services, inventory }))
+}
+
+/// Whether an object notes the live overlay's inventory: it is applied before the others, with their names.
+const fn holds_inventory(object: &OverlayObject) -> bool {
+    matches!(object.role, Role::Live | Role::Preview)
 }
 
 /// Services that somebody changed in the cluster get back what HEAD says of them.
@@ -37,9 +69,10 @@ pub(super) fn put_back(view: &View<'_>, live: Colour, preview: Colour) -> Option
         is_service && view.service(&object.key.name).is_some_and(|service| service.astray)
     };
     let objects: Vec<_> = view.desired.overlay(view.head()).iter().filter(astray).map(|one| one.key.clone()).collect();
-    let render = view.head().clone();
-    let services = view.live_guards();
-    (!objects.is_empty()).then_some(Action::ApplyOverlay(ApplyOverlay { render, objects, live, preview, services }))
+    let inventory = dropped::inventory_with(view, &objects);
+    let (render, services) = (view.head().clone(), view.live_guards());
+    let apply = ApplyOverlay { render, objects, live, preview, services, inventory };
+    (!apply.objects.is_empty()).then_some(Action::ApplyOverlay(apply))
 }
 
 /// The commit whose routing goes with a revision: HEAD's where HEAD has that content, else the revision's own.
@@ -75,6 +108,7 @@ pub(super) fn before_candidate(view: &View<'_>, source: &CommitId, live: Colour,
         actions.extend(apply(view, render, &[Role::Shared, Role::Preview], live, preview));
     } else {
         actions.extend(apply(view, view.head(), &[Role::Shared], live, preview));
+        actions.extend(apply_dropped(view, render, live, preview));
         actions.extend(apply(view, render, &[Role::Preview], live, preview));
     }
     actions.extend(put_back(view, live, preview));

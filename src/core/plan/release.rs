@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::standing::{self, Keep, Outcome};
 use super::verify::{self, Via};
 use super::view::View;
-use super::{agreed, commit, idle, overlay};
+use super::{agreed, commit, dropped, idle, overlay};
 use crate::core::action::{Action, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
@@ -88,10 +88,12 @@ fn settled(view: &View<'_>, mut draft: Draft, serving: Colour) -> Plan {
         Some(_) | None => head,
     };
     let roles = [Role::Shared, Role::Routing, Role::Preview, Role::Live];
-    draft.act_all(overlay::apply(view, from, &roles, serving, serving.other()));
+    let applied = overlay::apply(view, from, &roles, serving, serving.other());
+    draft.act_all(applied.or_else(|| dropped::note_all(view, from)));
     draft.act_all(overlay::point_previews(view, serving.other()));
     draft.act_all(agreed::resized(view, serving.other()));
     idle::keep_house(view, &mut draft, serving.other());
+    draft.act_all(dropped::prune(view, from));
     draft.done(Phase::Settled)
 }
 

@@ -1,13 +1,14 @@
 //! The watch after a flip (rule 10).
 
-use super::commit;
 use super::draft::Draft;
 use super::standing::{self, Outcome, Standing};
 use super::verify::{self, Via};
 use super::view::View;
+use super::{commit, owed};
 use crate::core::action::{Action, Commit, Topic};
 use crate::core::colour::Colour;
 use crate::core::failure::Failure;
+use crate::core::ids::CommitId;
 use crate::core::lock::Pin;
 use crate::core::observed::{FlipRecord, Readiness, WatchState, after};
 use crate::core::report::{Alert, Phase, Plan, Waiting};
@@ -85,7 +86,10 @@ fn flip_back(
             Outcome::Pending => return Some(draft.done(Phase::Flipping)),
             Outcome::Yes => {
                 draft.act(Action::MarkInUse { colour: idle, guard: view.guard(idle) });
-                draft.act(Action::Commit(back_commit(view, idle, pin, reason)));
+                draft.act(match target.filter(|back| owed::may_owe(view, &back.revision)) {
+                    Some(back) => owed::patch_back(view, idle, &back.revision, &pin.revision, reason),
+                    None => Action::Commit(back_commit(view, idle, &pin.revision, reason)),
+                });
                 return Some(draft.done(Phase::Flipping));
             }
             Outcome::Failed(_) => {}
@@ -96,9 +100,10 @@ fn flip_back(
     Some(draft.done(Phase::Watching))
 }
 
-fn back_commit(view: &View<'_>, idle: Colour, pin: &Pin, reason: &OneLine) -> Commit {
-    let topic = Topic::FlipBack { colour: idle, reason: reason.clone() };
-    let mut commit = commit::empty(view, Some(idle), topic);
-    commit.selector = Some(idle);
-    commit::reject(view, commit, &pin.revision, reason)
+/// The commit of a flip-back to a colour: its selector, and the rejection of what failed.
+pub(super) fn back_commit(view: &View<'_>, to: Colour, failed: &CommitId, reason: &OneLine) -> Commit {
+    let topic = Topic::FlipBack { colour: to, reason: reason.clone() };
+    let mut commit = commit::empty(view, Some(to), topic);
+    commit.selector = Some(to);
+    commit::reject(view, commit, failed, reason)
 }

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_yaml::Spanned;
 
 use super::notifications::{self, RECEIVERS_MAX, RawReceiver, Receiver};
-use super::{Overlays, Policy, PolicyProblem, Promotion, Retire};
+use super::{Messages, OnGitDown, Overlays, Policy, PolicyProblem, Promotion, Retire};
 use crate::core::ids::AppName;
+use crate::core::template::Template;
 use crate::core::text::OneLine;
 
 mod checks;
@@ -54,11 +55,22 @@ struct RawSpec {
     #[serde(default)]
     promotion: Promotion,
     watch: Option<Spanned<String>>,
+    #[serde(default)]
+    on_git_down: OnGitDown,
     retire: Option<Spanned<RawRetire>>,
     #[serde(default)]
     notifications: Vec<Spanned<RawReceiver>>,
     #[serde(default)]
     adopt: bool,
+    #[serde(default)]
+    commits: RawMessages,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawMessages {
+    subject: Option<Spanned<String>>,
+    note: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -181,9 +193,16 @@ impl Validator {
             promotion: spec.promotion,
             retire: self.retire(spec.retire, watch),
             watch,
+            on_git_down: spec.on_git_down,
             notifications: self.receivers(spec.notifications),
             adopt: spec.adopt,
+            commits: Messages { subject: self.template(spec.commits.subject), note: self.template(spec.commits.note) },
         }
+    }
+
+    fn template(&mut self, raw: Option<Spanned<String>>) -> Option<Template> {
+        let raw = raw?;
+        Template::parse(&raw.value).map_err(|why| self.problem(&raw, why)).ok()
     }
 
     fn duration(&mut self, raw: Option<Spanned<String>>, default: Duration) -> Duration {
@@ -311,7 +330,8 @@ mod tests {
     fn every_field_is_read() {
         let text = format!(
             "{HEAD}metadata: {{name: shop}}\nspec:\n  namespace: prod\n  overlays: {{blue: a, green: b/c, live: d}}\n  selectorKey: slot\n  previewServices: [test]\n  \
-             readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
+             readinessDeadline: 1m30s\n  promotion: manual\n  watch: 0\n  onGitDown: flip-back\n  retire: {{scaleTo: 1, after: 5m}}\n  adopt: true\n  \
+             commits: {{subject: '{{app}}: {{summary}} [skip ci]', note: 'by {{branch}}'}}\n  \
              notifications:\n  - webhook: {{url: 'http://h/x', secret: key}}\n  - slack: {{urlFrom: chat}}\n  checks:\n  - name: smoke\n    http: {{service: s-preview, port: 8080, path: /x, method: POST, status: 204, timeout: 1s, times: 2, interval: 5ms}}\n"
         );
         let policy = parse(&text).expect("a valid file");
@@ -319,6 +339,7 @@ mod tests {
         assert_eq!(policy.retire, Retire::ScaleTo { replicas: 1, after: Duration::from_secs(300) });
         assert_eq!(policy.checks[0].name, "smoke");
         assert_eq!(policy.overlays.green, "b/c");
+        assert_eq!(policy.on_git_down, OnGitDown::FlipBack);
         let secrets: Vec<&str> = policy.notifications.iter().flat_map(Receiver::secrets).collect();
         assert_eq!(secrets, ["key", "chat"]);
     }
@@ -330,6 +351,7 @@ mod tests {
             ("spec:\n  watch: soon\n  readinessDeadline: 8d\n", vec![(4, "no duration"), (5, "seven days")]),
             ("spec:\n  watch: 5m\n  retire: {scaleTo: 0, after: 1m}\n", vec![(5, "shorter than `watch`")]),
             ("spec:\n  overlays:\n    blue: ../x\n", vec![(5, "below turquoise.yaml")]),
+            ("spec:\n  commits: {subject: '{HOME}'}\n", vec![(4, "no field `{HOME}`")]),
             ("spec:\n  retire: later\n", vec![(4, "retire: later")]),
             (
                 "spec:\n  notifications:\n  - webhook: {url: ftp://h}\n  - slack: {}\n  - slack: {urlFrom: chat, secret: x}\n",

@@ -165,6 +165,10 @@ impl Origin for Remote {
         self.ask()
     }
 
+    fn last_known(&self) -> Option<Oid> {
+        self.known().head
+    }
+
     fn is_fresh(&self) -> bool {
         self.known().asked.is_some_and(|asked| asked.elapsed() < FRESH)
     }

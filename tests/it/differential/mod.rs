@@ -107,6 +107,8 @@ fn cost(world: &World, action: &Action) -> u64 {
         | Action::Recreate { .. }
         | Action::Resize { .. }
         | Action::Schedules(_)
+        | Action::NoteInventory(_)
+        | Action::PruneOverlay { .. }
         | Action::Prune { .. }
         | Action::PointPreviews { .. } => 0,
     }

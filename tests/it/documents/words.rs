@@ -106,6 +106,7 @@ fn alerts() -> Vec<Alert> {
         Alert::Missing { objects: Vec::new() },
         Alert::NameTaken { by: OneLine::new("words") },
         Alert::Configuration { problems: Vec::new() },
+        Alert::FlipBackUncommitted { colour: Colour::Blue, failure: OneLine::new("words") },
     ];
     let index = |one: &Alert| match one {
         Alert::NothingToGoBackTo { .. } => 0,
@@ -117,6 +118,7 @@ fn alerts() -> Vec<Alert> {
         Alert::Missing { .. } => 6,
         Alert::NameTaken { .. } => 7,
         Alert::Configuration { .. } => 8,
+        Alert::FlipBackUncommitted { .. } => 9,
     };
     assert!(all.iter().enumerate().all(|(at, one)| index(one) == at));
     all

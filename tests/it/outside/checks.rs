@@ -13,7 +13,7 @@ use super::world::World;
 
 /// What somebody answers under a path.
 #[derive(Clone)]
-enum Answer {
+pub(super) enum Answer {
     Says(u16, &'static str),
     /// `202` and `Retry-After: 1`.
     Later,
@@ -21,7 +21,7 @@ enum Answer {
 }
 
 /// Somebody who is asked, and who answers as the test says.
-struct Target {
+pub(super) struct Target {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
 }
@@ -33,7 +33,7 @@ struct Script {
 }
 
 impl Target {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let script: Arc<Mutex<Script>> = Arc::default();
@@ -48,7 +48,7 @@ impl Target {
         Self { address, script }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -57,7 +57,7 @@ impl Target {
     }
 
     /// From now on; everything else is answered by 200.
-    fn answers(&self, path: &'static str, answer: Answer) {
+    pub(super) fn answers(&self, path: &'static str, answer: Answer) {
         let mut script = self.script();
         script.answers.retain(|(known, _)| *known != path);
         script.answers.push((path, answer));
@@ -252,7 +252,7 @@ fn s40_the_revert_of_a_flip_back_verifies_from_the_start() {
 }
 
 /// A gate before each flip, and a light that the live colour must keep green.
-fn gated(target: &Target, watch: &str) -> impl Fn(&Path) + use<> {
+pub(super) fn gated(target: &Target, watch: &str) -> impl Fn(&Path) + use<> {
     let (gate, light, preview) = (target.url("/gate"), target.url("/light"), target.url("/preview"));
     let checks = format!(
         "  checks:\n  - {{name: light, http: {{url: \"{preview}\", liveUrl: \"{light}\"}}}}\n  - {{name: gate, webhook: {{url: \"{gate}\"}}}}\n"

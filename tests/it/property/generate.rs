@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::world::cluster::Pace;
+use crate::world::cluster::{Pace, WATCH_FAILS};
 use crate::world::people::{Op, Which};
 use crate::world::schedule::{Event, Fault, Schedule, When};
 use crate::world::{Retiring, Setup};
@@ -30,15 +30,20 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
         retiring: RETIRING[rng.usize(..RETIRING.len())],
         pace: PACES[rng.usize(..PACES.len())],
         watch_s: if rng.u8(..4) == 0 { 1 } else { 60 },
+        flip_back: rng.u8(..4) == 0,
     };
-    let faulty = rng.bool();
+    // Where traffic may go back without git, git is down at the right moment, or it is about nothing.
+    let faulty = setup.flip_back || rng.bool();
     // A third of the cases are plain bumps and reverts: only they can show that a healthy HEAD goes live.
     let plain = rng.u8(..3) == 0;
     let length = 1 + rng.usize(..6);
     let mut events = Vec::with_capacity(length);
     for _ in 0..length {
         let event = if faulty && rng.u8(..3) == 0 {
-            Event::Fault(fault(&mut rng))
+            let down = setup.flip_back && rng.bool();
+            Event::Fault(if down { Fault::GitDown(1 + rng.u8(..20)) } else { fault(&mut rng) })
+        } else if setup.flip_back && rng.u8(..3) == 0 {
+            Event::Person(if rng.u8(..4) == 0 { Op::Outage } else { Op::Bump(WATCH_FAILS) })
         } else {
             Event::Person(if plain { plain_op(&mut rng) } else { op(&mut rng) })
         };
@@ -53,11 +58,12 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 }
 
 fn fault(rng: &mut Rng) -> Fault {
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0..=2 => Fault::Cut(rng.u8(..4)),
         3 => Fault::LostReply,
         4 | 5 => Fault::Stale(rng.u8(..3)),
         6 => Fault::Unreachable(1 + rng.u8(..30)),
+        7 => Fault::GitDown(1 + rng.u8(..20)),
         _ => Fault::Refused(1 + rng.u8(..3)),
     }
 }
@@ -74,7 +80,7 @@ fn plain_op(rng: &mut Rng) -> Op {
 }
 
 fn op(rng: &mut Rng) -> Op {
-    match rng.u8(..40) {
+    match rng.u8(..44) {
         0..=9 => Op::Bump(1 + rng.u32(..9)),
         10 | 11 => Op::Revert(Which::Last),
         12 => Op::Revert(Which::Previous),
@@ -102,6 +108,10 @@ fn op(rng: &mut Rng) -> Op {
         36 => Op::Shared,
         37 => Op::SelectorBroken,
         38 => Op::SelectorMended,
+        39 => Op::Account,
+        40 => Op::BumpAndAccount,
+        41 => Op::Door,
+        42 => Op::KubectlCopied,
         _ => {
             if rng.bool() {
                 Op::KubectlRemoved

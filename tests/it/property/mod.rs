@@ -48,6 +48,7 @@ fn is_denied(schedule: &Schedule, world: &World) -> bool {
     let plain = |op: &Op| match op {
         Op::Bump(_) | Op::Empty | Op::Kill | Op::BothOverlays | Op::IdleOverlay | Op::Size(_) => true,
         Op::Revert(_) | Op::Routing | Op::Shared | Op::Autoscaled(_) => true,
+        Op::Account | Op::BumpAndAccount | Op::Door | Op::KubectlCopied => true,
         Op::Selector
         | Op::BumpAndSelector
         | Op::LiveOverlay

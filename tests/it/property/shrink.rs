@@ -33,6 +33,7 @@ fn candidates(schedule: &Schedule) -> Vec<Schedule> {
     add(&|candidate| candidate.setup.tiers = 1);
     add(&|candidate| candidate.setup.live_services = 1);
     add(&|candidate| candidate.setup.manual = false);
+    add(&|candidate| candidate.setup.flip_back = false);
     add(&|candidate| candidate.setup.retiring = Setup::PLAIN.retiring);
     for at in 0..schedule.events.len() {
         match schedule.events[at].0 {

@@ -1,6 +1,7 @@
 //! The situations of the design as stories, each with its transcript as a golden file.
 
 mod broken;
+mod dropped;
 mod faults;
 mod manual;
 mod people;

@@ -24,6 +24,8 @@ pub(crate) const NEVER_READY: u32 = 6;
 pub(crate) const CRASHES: u32 = 5;
 /// Content whose Job fails, where there is one.
 pub(crate) const MIGRATION_FAILS: u32 = 10;
+/// Content whose pods run as the ServiceAccount `robot`.
+pub(crate) const NEEDS_ACCOUNT: u32 = 3;
 /// Content whose pods take [`SLOW_START_S`] longer to get ready.
 pub(crate) const SLOW: u32 = 4;
 
@@ -87,6 +89,8 @@ pub(crate) struct Service {
     pub(crate) version: u64,
     pub(crate) selects: Option<String>,
     pub(crate) flip: Option<FlipRecord>,
+    /// What it says was applied for the live overlay.
+    pub(crate) inventory: Option<BTreeSet<ObjectKey>>,
     pub(crate) endpoints: BTreeSet<u64>,
     /// When the endpoints follow the pods.
     pub(crate) due_s: Option<i64>,
@@ -98,6 +102,8 @@ pub(crate) struct Cluster {
     pub(crate) services: Vec<Service>,
     pub(crate) colours: ByColour<Objects>,
     pub(crate) overlay: BTreeMap<ObjectKey, Digest>,
+    /// Objects that a person made after the image of one of turquoise's, labels and all.
+    pub(crate) copied: BTreeSet<ObjectKey>,
     /// Images of 1 and 2 cannot be pulled any more.
     pub(crate) rotten: bool,
     /// What the checks through the live address depend on is down.
@@ -262,6 +268,7 @@ impl Cluster {
             services: Vec::new(),
             colours: ByColour::default(),
             overlay: BTreeMap::new(),
+            copied: BTreeSet::new(),
             rotten: false,
             outage: false,
             stuck: None,
@@ -294,6 +301,12 @@ impl Cluster {
 
     pub(crate) fn service(&mut self, name: &str) -> Option<&mut Service> {
         self.services.iter_mut().find(|service| service.name == name)
+    }
+
+    /// What the Services say was applied for the live overlay; `None` where none says anything.
+    pub(crate) fn live_inventory(&self) -> Option<BTreeSet<ObjectKey>> {
+        let held: Vec<_> = self.services.iter().filter_map(|service| service.inventory.as_ref()).collect();
+        (!held.is_empty()).then(|| held.into_iter().flatten().cloned().collect())
     }
 
     /// The ready pods that a selector's value matches.

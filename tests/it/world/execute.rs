@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use turquoise::core::action::{
-    Action, ApplyOverlay, ColourGuard, Commit, Deploy, RejectionEdit, Scale, ServiceGuard, Size, Stamp, Switch,
+    Action, ApplyOverlay, ColourGuard, Commit, Deploy, Inventory, RejectionEdit, Scale, ServiceGuard, Size, Stamp,
+    Switch,
 };
 use turquoise::core::colour::Colour;
 use turquoise::core::desired::Role;
@@ -77,6 +78,11 @@ impl World {
             Action::Resize { colour, sizes, bounds, versions } => self.resize(*colour, sizes, bounds, versions, cut),
             Action::Schedules(schedules) => self.run_schedules(schedules, cut),
             Action::Prune { colour, objects, guard } => self.prune(*colour, objects, guard, cut),
+            Action::NoteInventory(inventory) => {
+                self.service_guards(&inventory.services)?;
+                self.note_inventory(inventory, cut)
+            }
+            Action::PruneOverlay { objects, left } => self.prune_overlay(objects, left, cut),
             Action::PointPreviews { services, to } => {
                 self.service_guards(services)?;
                 self.edit_services(services, cut, |service| service.selects = Some(to.to_string()))
@@ -311,9 +317,11 @@ impl World {
             };
             if let Some(colour) = colour {
                 let version = self.cluster.next();
+                let inventory = Some(apply.inventory.clone());
                 if let Some(service) = self.cluster.service(&key.name) {
                     service.selects = Some(colour.to_string());
                     service.version = version;
+                    service.inventory = inventory;
                 } else {
                     self.cluster.services.push(Service {
                         name: key.name.clone(),
@@ -321,6 +329,7 @@ impl World {
                         version,
                         selects: Some(colour.to_string()),
                         flip: None,
+                        inventory,
                         endpoints: BTreeSet::new(),
                         due_s: None,
                     });
@@ -332,6 +341,21 @@ impl World {
             self.judge.serves(colour, &self.cluster);
         }
         Ok(())
+    }
+
+    fn note_inventory(&mut self, inventory: &Inventory, cut: &mut Cut) -> Result<(), Failure> {
+        let objects = &inventory.objects;
+        self.edit_services(&inventory.services, cut, |service| service.inventory = Some(objects.clone()))
+    }
+
+    fn prune_overlay(&mut self, objects: &BTreeSet<ObjectKey>, left: &Inventory, cut: &mut Cut) -> Result<(), Failure> {
+        self.service_guards(&left.services)?;
+        for key in objects {
+            cut.write()?;
+            self.judge.drops(key, &self.git, &self.cluster);
+            self.cluster.overlay.remove(key);
+        }
+        self.note_inventory(left, cut)
     }
 
     fn start_check(&mut self, key: &CheckKey) {
@@ -354,6 +378,7 @@ impl World {
 
     fn commit(&mut self, commit: &Commit, cut: &mut Cut) -> Result<(), Failure> {
         cut.write()?;
+        guard(self.faults.git_down == 0, || "git is out of reach".into())?;
         if self.faults.refused > 0 {
             self.faults.refused -= 1;
             return Err(Failure::Guard("the push is refused".into()));
@@ -377,7 +402,7 @@ impl World {
         self.judge.commits(commit, &tree, &self.git, &self.cluster);
         let subject = if self.transcript.is_told() {
             let desired = self.facts.as_ref().map(|facts| &facts.desired).expect("a commit was planned");
-            commit_message(commit, &desired.app, &desired.branch)
+            commit_message(commit, &desired.app, &desired.branch, &self.policy.commits)
                 .lines()
                 .filter(|line| !line.is_empty())
                 .take(2)
@@ -391,6 +416,8 @@ impl World {
     }
 
     fn switch(&mut self, switch: &Switch, cut: &mut Cut) -> Result<(), Failure> {
+        let asked = switch.record.owed.is_some() || self.faults.git_down == 0;
+        guard(asked, || "git cannot be asked for HEAD".into())?;
         self.service_guards(&switch.services)?;
         let overlay: Arc<_> = self.renders.live(&self.setup, &self.git, &switch.render);
         let facts = self.facts.as_ref().expect("a switch was planned");

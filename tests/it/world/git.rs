@@ -39,6 +39,10 @@ pub(crate) struct Tree {
     pub(crate) routing: u32,
     /// What the live overlay says of its ServiceAccount.
     pub(crate) shared: u32,
+    /// Whether the live overlay has the ServiceAccount that [`super::cluster::NEEDS_ACCOUNT`] names.
+    pub(crate) account: bool,
+    /// Whether the live overlay has a second Ingress.
+    pub(crate) door: bool,
     pub(crate) selector: String,
     pub(crate) lock: Lock,
 }
@@ -80,6 +84,8 @@ impl Git {
             size: 1,
             routing: 1,
             shared: 1,
+            account: false,
+            door: false,
             selector: "blue".into(),
             lock: Lock::default(),
         };
@@ -157,6 +163,8 @@ impl Git {
             size: merge.field("size", &before.size, &after.size, &head.size),
             routing: merge.field("routing", &before.routing, &after.routing, &head.routing),
             shared: merge.field("shared", &before.shared, &after.shared, &head.shared),
+            account: merge.field("account", &before.account, &after.account, &head.account),
+            door: merge.field("door", &before.door, &after.door, &head.door),
             selector: merge.field("selector", &before.selector, &after.selector, &head.selector),
             lock,
         };

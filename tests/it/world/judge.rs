@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 use turquoise::core::action::{Commit, Switch, Topic};
 use turquoise::core::colour::Colour;
 use turquoise::core::desired::Desired;
-use turquoise::core::ids::CommitId;
-use turquoise::core::lock::PinState;
+use turquoise::core::ids::{CommitId, ObjectKey};
+use turquoise::core::lock::{Pin, PinState};
 use turquoise::core::observed::Observed;
-use turquoise::core::report::Plan;
+use turquoise::core::report::{Phase, Plan};
 use turquoise::core::verdict::Verdict;
 use turquoise::core::workload::WorkloadKind;
 
-use super::World;
-use super::cluster::{Cluster, is_healthy};
+use super::cluster::{Cluster, NEEDS_ACCOUNT, is_healthy};
 use super::git::{Author, Content, Git, Tree, id, index};
+use super::{World, look};
 
 /// No history of a dozen acts takes longer: measured maxima are near 150 steps.
 pub(crate) const STEPS_TO_REST_MAX: usize = 600;
@@ -92,6 +92,18 @@ impl Judge {
     pub(crate) fn writes(&mut self, colour: Colour, cluster: &Cluster, how: &str) {
         if cluster.is_served(colour) {
             self.violated(format!("I2 the serving colour is {how}"));
+        }
+    }
+
+    /// An object of the live overlay is about to be deleted (rule 8, I8).
+    pub(crate) fn drops(&mut self, key: &ObjectKey, git: &Git, cluster: &Cluster) {
+        let pins = git.tree().lock.pins.iter().filter_map(|(_, pin)| pin.as_ref());
+        let needs = |pin: &Pin| git.commits[index(&pin.revision)].tree.base == NEEDS_ACCOUNT;
+        if *key == look::account() && !self.stale && pins.into_iter().any(needs) {
+            self.violated("rule 8: what a pin's render refers to is pruned");
+        }
+        if cluster.copied.contains(key) {
+            self.violated("I8 what turquoise did not apply is deleted");
         }
     }
 
@@ -259,6 +271,7 @@ impl World {
         let Some(facts) = self.facts.clone() else { return };
         if facts.plan.blocked.is_none() {
             self.judge_agreement();
+            self.judge_overlay(&facts.plan);
         }
         self.judge_verdicts(&facts.plan);
         let selector_changes =
@@ -312,6 +325,35 @@ impl World {
         };
         if self.cluster.services.iter().any(|service| astray(&service)) {
             self.judge.violated("DESIGN 2: a preview does not select the idle colour at rest");
+        }
+    }
+
+    /// Rule 8 at rest: what the live overlay has is there, and nothing that it dropped, unless a pin needs it.
+    fn judge_overlay(&mut self, plan: &Plan) {
+        let Some(serving) = self.cluster.serving().filter(|_| plan.phase == Phase::Settled) else { return };
+        let tree = self.git.tree();
+        let (mut wanted, mut allowed) = (Vec::new(), Vec::new());
+        let mut pins = tree.lock.pins.iter().filter_map(|(_, pin)| pin.as_ref());
+        let of = |pin: &Pin| &self.git.commits[index(&pin.revision)].tree;
+        let live = tree.lock.pins[serving].as_ref().map(of);
+        let source = live.filter(|live| live.pair() != tree.pair()).unwrap_or(tree);
+        let has = |tree: &Tree| [(look::account(), tree.account), (look::door(), tree.door)];
+        for ((key, in_source), (_, in_head)) in has(source).into_iter().zip(has(tree)) {
+            wanted.extend(in_source.then(|| key.clone()));
+            allowed.extend((in_source || in_head).then_some(key));
+        }
+        if pins.any(|pin| of(pin).base == NEEDS_ACCOUNT) {
+            allowed.push(look::account());
+        }
+        let there = |key: &ObjectKey| self.cluster.overlay.contains_key(key);
+        if !wanted.iter().all(there) {
+            self.judge.violated("rule 8: an object of the live overlay is missing at rest");
+        }
+        if [look::account(), look::door()].iter().any(|key| there(key) && !allowed.contains(key)) {
+            self.judge.violated("rule 8: what the live overlay dropped is still there at rest");
+        }
+        if !self.cluster.copied.iter().all(there) {
+            self.judge.violated("I8 what turquoise did not apply is gone");
         }
     }
 

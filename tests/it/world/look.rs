@@ -9,9 +9,10 @@ use turquoise::core::desired::{
 };
 use turquoise::core::ids::{AppName, CommitId, Digest, ObjectKey};
 use turquoise::core::observed::{AutoscalerState, CheckState, ColourState, Observed, ServiceState, WorkloadState};
+use turquoise::core::references::Reference;
 use turquoise::core::workload::WorkloadKind;
 
-use super::cluster::{Cluster, moment, uid};
+use super::cluster::{Cluster, NEEDS_ACCOUNT, moment, uid};
 use super::git::{Author, BRANCH, Git, Tree, id, index};
 use super::{Setup, World};
 
@@ -50,6 +51,21 @@ pub(crate) fn live_names(setup: &Setup) -> &'static [&'static str] {
 
 pub(crate) const PREVIEW: &str = "shop-preview";
 
+/// The ServiceAccount that some content needs.
+pub(crate) fn account() -> ObjectKey {
+    key("v1", "ServiceAccount", "robot".into())
+}
+
+/// The second Ingress.
+pub(crate) fn door() -> ObjectKey {
+    key("networking.k8s.io/v1", "Ingress", "door".into())
+}
+
+/// What a person makes of the first one, labels and all.
+pub(crate) fn copied() -> ObjectKey {
+    key("networking.k8s.io/v1", "Ingress", "copied".into())
+}
+
 /// One colour rendered from a tree.
 pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
     let content = tree.content(colour);
@@ -69,40 +85,36 @@ pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
     let mut objects: BTreeSet<ObjectKey> = workloads.iter().map(|workload| workload.key.clone()).collect();
     objects.extend(autoscalers.iter().map(|scaler| scaler.key.clone()));
     objects.insert(key("v1", "ConfigMap", format!("settings-{colour}-{content}")));
+    let refers = (content.base == NEEDS_ACCOUNT).then(|| Reference { kind: account().kind, name: account().name });
     Render {
         digest: Digest::new(format!("{colour}:{content}")),
         images: vec![format!("shop:{}", tree.base)],
         workloads,
         autoscalers,
         objects,
+        refers: refers.into_iter().collect(),
     }
 }
 
 /// The live overlay rendered from a tree.
 pub(crate) fn overlay(setup: &Setup, tree: &Tree) -> Overlay {
     let routing = Digest::new(format!("routing {}", tree.routing));
+    let shared = Digest::new(format!("shared {}", tree.shared));
+    let object = |key: ObjectKey, role, digest: &Digest| OverlayObject {
+        key,
+        role,
+        digest: digest.clone(),
+        refers: BTreeSet::new(),
+    };
     let mut objects = vec![
-        OverlayObject {
-            key: key("v1", "ServiceAccount", "shop".into()),
-            role: Role::Shared,
-            digest: Digest::new(format!("shared {}", tree.shared)),
-        },
-        OverlayObject {
-            key: key("networking.k8s.io/v1", "Ingress", "shop".into()),
-            role: Role::Routing,
-            digest: routing.clone(),
-        },
-        OverlayObject {
-            key: key("v1", "Service", PREVIEW.into()),
-            role: Role::Preview,
-            digest: Digest::new("preview"),
-        },
+        object(key("v1", "ServiceAccount", "shop".into()), Role::Shared, &shared),
+        object(key("networking.k8s.io/v1", "Ingress", "shop".into()), Role::Routing, &routing),
+        object(key("v1", "Service", PREVIEW.into()), Role::Preview, &Digest::new("preview")),
     ];
-    objects.extend(live_names(setup).iter().map(|name| OverlayObject {
-        key: key("v1", "Service", (*name).to_owned()),
-        role: Role::Live,
-        digest: routing.clone(),
-    }));
+    objects.extend(tree.account.then(|| object(account(), Role::Shared, &Digest::new("account"))));
+    objects.extend(tree.door.then(|| object(door(), Role::Routing, &Digest::new("door"))));
+    let live = live_names(setup).iter().map(|name| key("v1", "Service", (*name).to_owned()));
+    objects.extend(live.map(|key| object(key, Role::Live, &routing)));
     Overlay { objects }
 }
 
@@ -149,6 +161,7 @@ impl World {
             overlays: wanted.iter().map(|at| (id(*at), self.renders.overlay(&self.setup, &self.git, *at))).collect(),
             selector_change,
             rewritten: false,
+            out_of_reach: false,
             unchanged_since,
         }
     }
@@ -161,6 +174,7 @@ impl World {
             services: services(&self.cluster, self.now_s),
             colours: ByColour::from_fn(|colour| colour_state(&self.cluster, colour, self.now_s)),
             overlay: self.cluster.overlay.clone(),
+            live_inventory: self.cluster.live_inventory(),
             foreign: BTreeMap::new(),
             stands_as_head: false,
             faces: BTreeMap::new(),

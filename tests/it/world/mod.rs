@@ -22,7 +22,7 @@ use turquoise::core::colour::Colour;
 use turquoise::core::desired::Desired;
 use turquoise::core::observed::{CheckKey, CheckOutcome, Observed};
 use turquoise::core::plan::plan;
-use turquoise::core::policy::{Asks, Check, HttpCheck, Method, Policy, Promotion, Retire, Target};
+use turquoise::core::policy::{Asks, Check, HttpCheck, Method, OnGitDown, Policy, Promotion, Retire, Target};
 use turquoise::core::report::Plan;
 
 use cluster::{Cluster, Pace, moment};
@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) retiring: Retiring,
     pub(crate) pace: Pace,
     pub(crate) watch_s: u64,
+    /// A failed watch takes traffic back while git is out of reach.
+    pub(crate) flip_back: bool,
 }
 
 /// The readiness deadline of every world's policy.
@@ -76,6 +78,7 @@ impl Setup {
         retiring: Retiring::Keep,
         pace: Pace { start_s: 3, endpoints_s: 1, check_s: 2 },
         watch_s: 60,
+        flip_back: false,
     };
 
     fn policy(&self) -> Policy {
@@ -96,6 +99,7 @@ impl Setup {
             checks: vec![Check { name: "smoke".into(), asks: Asks::Http(http) }],
             promotion: if self.manual { Promotion::Manual } else { Promotion::Auto },
             watch: Duration::from_secs(self.watch_s),
+            on_git_down: if self.flip_back { OnGitDown::FlipBack } else { OnGitDown::Wait },
             retire: match self.retiring {
                 Retiring::Keep => Retire::Keep,
                 Retiring::Zero => Retire::ScaleTo { replicas: 0, after },
@@ -111,6 +115,8 @@ impl Setup {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Process {
     pub(crate) checks: Vec<Run>,
+    /// How many commits it knows of; `None` where it has not asked yet.
+    pub(crate) knows: Option<usize>,
 }
 
 /// A check that runs or has run.
@@ -146,6 +152,8 @@ pub(crate) struct Faults {
     pub(crate) unreachable: u8,
     /// So many pushes are refused.
     pub(crate) refused: u8,
+    /// git is out of reach for so many looks.
+    pub(crate) git_down: u8,
 }
 
 /// What one step did.
@@ -264,8 +272,14 @@ impl World {
             self.now_s += BACK_OFF_S;
             return Progress::Waited;
         }
+        let down = self.faults.git_down > 0;
+        self.faults.git_down = self.faults.git_down.saturating_sub(1);
+        if down && self.process.knows.is_none() {
+            self.now_s += BACK_OFF_S;
+            return Progress::Waited;
+        }
         let (observed, stale) = self.seen();
-        let desired = self.desired(&observed);
+        let desired = self.known_to_git(down, &observed);
         let plan = (self.planner)(&desired, &observed, &self.policy);
         self.judge.planned(&plan, &observed, stale);
         self.transcript.planned(&plan);
@@ -279,6 +293,10 @@ impl World {
         let checks = self.process.checks.iter().map(|run| run.due_s).filter(|at| *at > self.now_s);
         let next = checks.chain(self.cluster.next_change(self.now_s)).chain(wake_s).min();
         match next {
+            _ if down => {
+                self.now_s += BACK_OFF_S;
+                Progress::Waited
+            }
             Some(at) => {
                 self.now_s = at.max(self.now_s);
                 Progress::Waited
@@ -286,6 +304,18 @@ impl World {
             None if stale => Progress::Waited,
             None => Progress::Rest,
         }
+    }
+
+    /// What git says, or said when it could be asked last.
+    fn known_to_git(&mut self, down: bool, observed: &Observed) -> Desired {
+        if !down {
+            self.process.knows = Some(self.git.commits.len());
+        }
+        let known = self.process.knows.unwrap_or(self.git.commits.len());
+        let unknown = self.git.commits.split_off(known);
+        let desired = self.desired(observed);
+        self.git.commits.extend(unknown);
+        Desired { out_of_reach: down, ..desired }
     }
 
     /// The cluster as it is, or as it was if a stale look is due.

@@ -7,8 +7,9 @@ use turquoise::core::colour::{ByColour, Colour};
 use turquoise::core::lock::Lock;
 use turquoise::core::verdict::Verdict;
 
-use super::World;
+use super::cluster::NEEDS_ACCOUNT;
 use super::git::{Author, Commit, Tree};
+use super::{World, look};
 
 /// Which commit is reverted: the newest of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,14 @@ pub(crate) enum Op {
     Routing,
     /// Changes the live overlay's ServiceAccount.
     Shared,
+    /// Gives the live overlay the ServiceAccount `robot`, or takes it away.
+    Account,
+    /// The same, in one commit with content that needs it, or needs it no more.
+    BumpAndAccount,
+    /// Gives the live overlay a second Ingress, or takes it away.
+    Door,
+    /// Makes a copy of an Ingress in the cluster, labels and all.
+    KubectlCopied,
     /// Sets the selector in git to a third value.
     SelectorBroken,
     /// Sets the selector in git to what the cluster serves.
@@ -78,7 +87,7 @@ pub(crate) enum Undone {
     Conflict(Vec<&'static str>),
 }
 
-const WORDS: [(&str, Op); 24] = [
+const WORDS: [(&str, Op); 28] = [
     ("rv_last", Op::Revert(Which::Last)),
     ("rv_prev", Op::Revert(Which::Previous)),
     ("rv_flip", Op::Revert(Which::Flip)),
@@ -99,6 +108,10 @@ const WORDS: [(&str, Op); 24] = [
     ("ext", Op::Outage),
     ("routing", Op::Routing),
     ("shared", Op::Shared),
+    ("account", Op::Account),
+    ("bump+acc", Op::BumpAndAccount),
+    ("door", Op::Door),
+    ("kubectl_cp", Op::KubectlCopied),
     ("sel_broken", Op::SelectorBroken),
     ("sel_mended", Op::SelectorMended),
     ("kubectl_rm", Op::KubectlRemoved),
@@ -137,7 +150,14 @@ impl World {
         self.act(op)?;
         let on_cluster = matches!(
             op,
-            Op::Kubectl | Op::Kill | Op::Rot | Op::Outage | Op::KubectlRemoved | Op::KubectlDeleted | Op::Autoscaled(_)
+            Op::Kubectl
+                | Op::Kill
+                | Op::Rot
+                | Op::Outage
+                | Op::KubectlRemoved
+                | Op::KubectlDeleted
+                | Op::KubectlCopied
+                | Op::Autoscaled(_)
         );
         let commit = (!on_cluster).then(|| self.git.head());
         self.transcript.person(op, commit, &self.git);
@@ -180,6 +200,12 @@ impl World {
             Op::Size(size) => tree.size = size,
             Op::Routing => tree.routing += 1,
             Op::Shared => tree.shared += 1,
+            Op::Account => tree.account = !tree.account,
+            Op::BumpAndAccount => {
+                tree.account = !tree.account;
+                tree.base = if tree.account { NEEDS_ACCOUNT } else { 2 };
+            }
+            Op::Door => tree.door = !tree.door,
             Op::SelectorBroken => tree.selector = "red".into(),
             Op::SelectorMended => tree.selector = self.cluster.serving().ok_or(Undone::Void)?.to_string(),
             Op::Kill => {
@@ -208,6 +234,12 @@ impl World {
                 } else {
                     Err(Undone::Void)
                 };
+            }
+            Op::KubectlCopied => {
+                let Some(digest) = self.cluster.overlay.values().next().cloned() else { return Err(Undone::Void) };
+                self.cluster.overlay.insert(look::copied(), digest);
+                self.cluster.copied.insert(look::copied());
+                return Ok(());
             }
             Op::KubectlRemoved => return self.patched(None),
             Op::KubectlDeleted => {

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Stale(u8),
     Unreachable(u8),
     Refused(u8),
+    /// git is out of reach for so many looks.
+    GitDown(u8),
 }
 
 /// Who acts.
@@ -79,6 +81,7 @@ impl World {
                 Fault::Stale(looks) => self.faults.stale = Some(looks),
                 Fault::Unreachable(looks) => self.faults.unreachable = looks,
                 Fault::Refused(pushes) => self.faults.refused = pushes,
+                Fault::GitDown(looks) => self.faults.git_down = looks,
             },
         }
     }
@@ -105,6 +108,7 @@ impl fmt::Display for Event {
             Self::Fault(Fault::Stale(looks)) => write!(f, "stale{looks}"),
             Self::Fault(Fault::Unreachable(looks)) => write!(f, "unreachable{looks}"),
             Self::Fault(Fault::Refused(pushes)) => write!(f, "refused{pushes}"),
+            Self::Fault(Fault::GitDown(looks)) => write!(f, "gitdown{looks}"),
         }
     }
 }
@@ -122,6 +126,7 @@ impl FromStr for Event {
                 .or_else(|| number("stale").map(Fault::Stale))
                 .or_else(|| number("unreachable").map(Fault::Unreachable))
                 .or_else(|| number("refused").map(Fault::Refused))
+                .or_else(|| number("gitdown").map(Fault::GitDown))
         };
         fault.map_or_else(|| text.parse().map(Self::Person), |fault| Ok(Self::Fault(fault)))
     }
@@ -152,7 +157,7 @@ impl FromStr for When {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setup { tiers, live_services, manual, retiring, pace, watch_s } = self.setup;
+        let Setup { tiers, live_services, manual, retiring, pace, watch_s, flip_back } = self.setup;
         let retiring = match retiring {
             Retiring::Keep => "keep",
             Retiring::Zero => "zero",
@@ -161,7 +166,8 @@ impl fmt::Display for Schedule {
         };
         let promotion = if manual { "manual" } else { "auto" };
         let Pace { start_s, endpoints_s, check_s } = pace;
-        write!(f, "{tiers} {live_services} {promotion} {retiring} {start_s} {endpoints_s} {check_s} {watch_s} |")?;
+        write!(f, "{tiers} {live_services} {promotion} {retiring} {start_s} {endpoints_s} {check_s} {watch_s}")?;
+        f.write_str(if flip_back { " back |" } else { " |" })?;
         self.events.iter().try_for_each(|(when, event)| write!(f, " {event}@{when}"))
     }
 }
@@ -172,7 +178,9 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self, String> {
         let (setup, events) = text.split_once('|').ok_or("no `|`")?;
         let words: Vec<&str> = setup.split_whitespace().collect();
-        let [tiers, live_services, promotion, retiring, start_s, endpoints_s, check_s, watch_s] = words[..] else {
+        let flip_back = words.last() == Some(&"back");
+        let known = words.len() - usize::from(flip_back);
+        let [tiers, live_services, promotion, retiring, start_s, endpoints_s, check_s, watch_s] = words[..known] else {
             return Err(format!("`{setup}` is no kind of world"));
         };
         let number = |text: &str| text.parse::<u32>().map_err(|_| format!("`{text}` is no number"));
@@ -197,6 +205,7 @@ impl FromStr for Schedule {
                 check_s: number(check_s)?.into(),
             },
             watch_s: number(watch_s)?.into(),
+            flip_back,
         };
         let event = |word: &str| {
             let (event, when) = word.split_once('@').ok_or_else(|| format!("`{word}` has no time"))?;

@@ -66,6 +66,8 @@ impl Transcript {
                 format!("c{head}: {}\n           {}", words(commit), git.commits[head].subject)
             }
             Action::ApplyOverlay(_)
+            | Action::NoteInventory(_)
+            | Action::PruneOverlay { .. }
             | Action::Adopt(_)
             | Action::Deploy(_)
             | Action::Scale(_)
@@ -128,6 +130,11 @@ pub(crate) fn short(action: &Action) -> String {
             let names: Vec<String> = apply.objects.iter().map(ToString::to_string).collect();
             format!("applies {} (live {}, preview {})", names.join(", "), apply.live, apply.preview)
         }
+        Action::NoteInventory(inventory) => format!("notes {} objects of the live overlay", inventory.objects.len()),
+        Action::PruneOverlay { objects, .. } => {
+            let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
+            format!("deletes {}, which the live overlay dropped", names.join(", "))
+        }
         Action::Adopt(_) => "takes over what others applied".to_owned(),
         Action::Deploy(deploy) => format!("deploys {} into {}", deploy.render, deploy.colour),
         Action::Scale(scale) => format!("scales {}", sizes(&scale.sizes)),
@@ -163,6 +170,7 @@ pub(crate) fn short(action: &Action) -> String {
             format!("checks {}", names.join(", "))
         }
         Action::Commit(commit) => format!("commits: {}", words(commit)),
+        Action::Switch(switch) if switch.record.owed.is_some() => format!("TAKES TRAFFIC BACK to {}", switch.to),
         Action::Switch(switch) => format!("SWITCHES traffic to {}", switch.to),
         Action::EndWatch { record, .. } => match record.watch {
             WatchState::Passed => "ends the watch: passed".to_owned(),
