@@ -117,18 +117,18 @@ impl ClusterError {
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
         let kube::Error::Api(status) = error else {
-            return Self::Unreachable { what, words: OneLine::new(&chain(&error)) };
+            return Self::Unreachable { what, words: OneLine::of_error(&chain(&error)) };
         };
         match status.code {
             409 | 410 => Self::Conflict(what),
             400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
-                Self::Refused { what, code: status.code, words: OneLine::new(&status.message) }
+                Self::Refused { what, code: status.code, words: OneLine::of_error(&status.message) }
             }
             // Asking again does not mend it, whatever the code says.
             500 if status.message.starts_with(UNTYPED) => {
-                Self::Refused { what, code: status.code, words: OneLine::new(&status.message) }
+                Self::Refused { what, code: status.code, words: OneLine::of_error(&status.message) }
             }
-            _busy_or_broken => Self::Unreachable { what, words: OneLine::new(&status.message) },
+            _busy_or_broken => Self::Unreachable { what, words: OneLine::of_error(&status.message) },
         }
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The longest text from outside that is kept, in characters: one line of a commit body that a person still reads.
 pub const OUTSIDE_TEXT_CHARS_MAX: usize = 200;
 
+/// What is kept of the beginning of an error that is too long: what failed, and on which object.
+const ERROR_START_CHARS: usize = 110;
+
 /// One line of text from outside: no control characters, at most [`OUTSIDE_TEXT_CHARS_MAX`] characters (DESIGN 4).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -17,26 +20,27 @@ impl OneLine {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut line = String::with_capacity(text.len().min(OUTSIDE_TEXT_CHARS_MAX * 4));
-        let mut chars = 0;
-        let mut gap = false;
-        for c in text.chars() {
-            if c.is_whitespace() || is_unprintable(c) {
-                gap = !line.is_empty();
-                continue;
-            }
-            if chars + usize::from(gap) >= OUTSIDE_TEXT_CHARS_MAX - 1 {
+        for (at, c) in folded(text).enumerate() {
+            if at == OUTSIDE_TEXT_CHARS_MAX - 1 {
                 line.push('…');
                 break;
             }
-            if gap {
-                line.push(' ');
-                chars += 1;
-                gap = false;
-            }
             line.push(c);
-            chars += 1;
         }
         Self(line)
+    }
+
+    /// The same of an error. What is too long is cut in its middle: an error begins with what failed and ends with the cause.
+    #[must_use]
+    pub fn of_error(error: &dyn fmt::Display) -> Self {
+        let text = error.to_string();
+        let length = folded(&text).count();
+        let Some(cut) = length.checked_sub(OUTSIDE_TEXT_CHARS_MAX - 1).filter(|cut| *cut > 0) else {
+            return Self::new(&text);
+        };
+        let start: String = folded(&text).take(ERROR_START_CHARS).collect();
+        let end: String = folded(&text).skip(ERROR_START_CHARS + cut).collect();
+        Self(format!("{start}…{end}"))
     }
 
     /// The line.
@@ -50,6 +54,15 @@ impl OneLine {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// The characters of a text without what is unprintable, and with one space for each gap.
+fn folded(text: &str) -> impl Iterator<Item = char> {
+    let is_gap = |c: char| c.is_whitespace() || is_unprintable(c);
+    text.split(is_gap).filter(|word| !word.is_empty()).enumerate().flat_map(|(at, word)| {
+        let gap = (at > 0).then_some(' ');
+        gap.into_iter().chain(word.chars())
+    })
 }
 
 /// Control characters, and those that reorder or hide what stands beside them on a screen.
@@ -100,5 +113,16 @@ mod tests {
         let long = OneLine::new(&"ü".repeat(5000));
         assert_eq!(long.as_str().chars().count(), OUTSIDE_TEXT_CHARS_MAX);
         assert!(long.as_str().ends_with('…'));
+    }
+
+    #[test]
+    fn a_long_error_keeps_what_failed_and_why() {
+        let error = format!("failed to apply it: {}: no version 2", "policy ".repeat(100));
+        let line = OneLine::of_error(&error);
+        assert_eq!(line.as_str().chars().count(), OUTSIDE_TEXT_CHARS_MAX);
+        assert!(line.as_str().starts_with("failed to apply it: policy ") && line.as_str().ends_with(": no version 2"));
+        for short in ["failed", &"x".repeat(OUTSIDE_TEXT_CHARS_MAX - 1)] {
+            assert_eq!(OneLine::of_error(&short).as_str(), short);
+        }
     }
 }

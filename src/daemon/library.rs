@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) async fn ask_cluster(cluster: Cluster, board: Board, poll: Duration) {
     board.health(|health, _| health.expect_every(poll));
     loop {
-        let answer = cluster.ping().await.map_err(|error| OneLine::new(&error.to_string()));
+        let answer = cluster.ping().await.map_err(|error| OneLine::of_error(&error));
         let pause = if answer.is_ok() { poll } else { RETRY.min(poll) };
         board.health(|health, now| health.asked_cluster(answer, now));
         tokio::time::sleep(pause).await;
@@ -31,7 +31,7 @@ pub(super) async fn ask_cluster(cluster: Cluster, board: Board, poll: Duration) 
 /// Reads an app's history, when somebody looks at its page.
 pub(super) fn library(repo: &Arc<Repo>, app: &Arc<App>) -> Library {
     let (repo, app) = (Arc::clone(repo), Arc::clone(app));
-    Arc::new(move |ids: &[CommitId]| read(&repo, &app, ids).map_err(|error| OneLine::new(&error.to_string())))
+    Arc::new(move |ids: &[CommitId]| read(&repo, &app, ids).map_err(|error| OneLine::of_error(&error)))
 }
 
 fn read(repo: &Repo, app: &App, ids: &[CommitId]) -> Result<Book, SourceError> {

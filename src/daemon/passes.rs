@@ -184,7 +184,7 @@ impl Daemon {
     pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
         let Some(watched) = self.repos.get_mut(name) else { return };
         watched.reach.lost(name, error);
-        let words = OneLine::new(&error.to_string());
+        let words = OneLine::of_error(&error);
         watched.announcer.git(Err(&words));
         self.board.metrics.repo(name.as_str(), Some(false));
         self.board.health(|health, now| health.asked_git(name.as_str(), Err(words.clone()), now));

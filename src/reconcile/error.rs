@@ -57,6 +57,6 @@ impl PassError {
     /// The error in one line.
     #[must_use]
     pub fn words(&self) -> OneLine {
-        OneLine::new(&self.to_string())
+        OneLine::of_error(self)
     }
 }
