@@ -11,8 +11,12 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{ClusterError, MANAGER, chain, config_error, read_config};
-use crate::core::election::{Answer, Ask, Entry, LEASE, Lease, REQUEST_MAX};
+use crate::core::election::{Answer, Ask, Entry, LEASE, Lease, REQUEST_MAX, TERM};
 use crate::core::text::OneLine;
+
+/// A connection that said nothing for that long is dead, and the next request goes over a new one. Between two requests it rests
+/// for a second, which must not count as silence.
+const SILENCE_MAX: Duration = TERM;
 
 /// The one Lease, and how it is reached.
 #[derive(Clone)]
@@ -36,7 +40,7 @@ impl Registrar {
     ) -> Result<Self, ClusterError> {
         let mut config = read_config(kubeconfig, context).await?;
         config.connect_timeout = Some(REQUEST_MAX);
-        config.read_timeout = Some(REQUEST_MAX);
+        config.read_timeout = Some(SILENCE_MAX);
         config.write_timeout = Some(REQUEST_MAX);
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client = Client::try_from(config).map_err(|error| config_error(&error))?;

@@ -101,7 +101,7 @@ fn an_install_runs_as_nobody_and_can_write_nothing_of_its_image() {
         let settings = of_kind(&objects, "ConfigMap")["data"].as_object().expect("settings").clone();
         let help = command(turquoise().args(["run", "--help"]));
         for name in settings.keys() {
-            assert!(help.contains(&format!("[env: {name}")), "{install}: {name} is no flag");
+            assert!(help.contains(&format!("{name}=")), "{install}: {name} is no flag");
         }
         let elects = settings.get("TURQUOISE_LEADER_ELECT").is_some_and(|value| value == "true");
         assert_eq!(deployment["spec"]["replicas"], if elects { 2 } else { 1 }, "{install}");

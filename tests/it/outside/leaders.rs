@@ -78,6 +78,10 @@ fn one_acts_and_the_other_shows_the_same_and_writes_nothing() {
     std::thread::sleep(Duration::from_secs(2));
     assert!(world.leads(leader) && !world.leads(standby), "{}", world.log(leader));
     assert!(!world.log(leader).contains("lost the lease"), "{}", world.log(leader));
+    // Between two requests the connection rests, and is used again.
+    for replica in [leader, standby] {
+        assert!(!world.log(replica).contains("connection error"), "{}", world.log(replica));
+    }
     world.end();
 }
 
