@@ -92,6 +92,8 @@ pub async fn run(
             triggers = daemon.inbox.take() => daemon.heard(triggers),
             Some(ended) = daemon.work.join_next_with_id() => daemon.ended(ended),
             () = until(due) => Vec::new(),
+            // A bug: whoever restarts the process has it stand for election again.
+            () = lead::lost(daemon.part.as_mut()) => anyhow::bail!("the election's task was lost"),
         };
         let now = clock::now();
         let mut commands = daemon.schedule.due(now);

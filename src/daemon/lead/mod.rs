@@ -44,6 +44,18 @@ impl Part {
     }
 }
 
+/// Done when the election's task has ended by itself, which it never does.
+pub(super) async fn lost(part: Option<&mut Part>) {
+    match part {
+        Some(part) => {
+            if let Err(error) = (&mut part.task).await {
+                tracing::error!("{error}");
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// Stands for election, where the settings ask for one.
 pub(super) async fn stand(
     settings: &Settings,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::stage::{Stage, command, hermetic, turquoise};
+use super::stage::{command, hermetic, turquoise};
+use super::world::Only;
 
 const INSTALLS: [&str; 3] = ["kubernetes", "overlays/single-namespace", "overlays/high-availability"];
 
@@ -24,7 +25,8 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
 
 #[test]
 fn kubectl_renders_each_install_alike_and_a_cluster_takes_it() {
-    let stage = Stage::bare(|_| {});
+    let why = "it would install turquoise for good";
+    let Some(stage) = Only::Sandbox(why).bare_with_images(|_| {}, &[]) else { return };
     stage.kubectl(&["create", "namespace", "shop"]);
     for install in INSTALLS {
         let ours = command(turquoise().arg("render").arg(place(install)));

@@ -9,19 +9,28 @@ use serde_json::Value;
 use super::many::{Many, Shop};
 use super::receiver::{Manner, Receiver};
 use super::replicas::Replicas;
-use super::stage::{LOOK, Stage, edit};
+use super::stage::{Stage, edit};
 use super::transport::Transport;
+use super::world::{Only, World};
 
 /// From the leader's death to its successor's acting.
 const TAKEOVER_MAX: Duration = Duration::from_secs(6);
 /// From a leader's SIGTERM, or a replica's start under its own name, to somebody's acting.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-fn world(stage: Stage) -> Replicas {
-    let mut world = Replicas::open(stage, &["a", "b"]);
+/// Each replica has a way to the API server of its own, through which the test sees what it writes.
+const WHY: &str = "the ways of the replicas to the API server are tapped in plain HTTP";
+
+fn bare(prepare: impl FnOnce(&Path)) -> Option<Stage> {
+    Only::Sandbox(WHY).bare_with_images(prepare, &[])
+}
+
+/// Two replicas, the first release live, and traffic.
+fn world(stage: Option<Stage>) -> Option<Replicas> {
+    let mut world = Replicas::open(stage?, &["a", "b"]);
     world.stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
     world.stage.with_traffic();
-    world
+    Some(world)
 }
 
 fn notify(clone: &Path, receiver: &Receiver) {
@@ -45,7 +54,7 @@ fn taken_over(world: &Replicas, from: usize, since: Instant) -> Duration {
 fn one_acts_and_the_other_shows_the_same_and_writes_nothing() {
     let receiver = Receiver::start(Manner::Well);
     let start = Instant::now();
-    let mut world = world(Stage::bare(|clone| notify(clone, &receiver)));
+    let Some(mut world) = world(bare(|clone| notify(clone, &receiver))) else { return };
     let leader = world.until_led();
     let standby = other(leader);
     let name = |replica: usize| ["a", "b"][replica];
@@ -88,7 +97,7 @@ fn one_acts_and_the_other_shows_the_same_and_writes_nothing() {
 #[test]
 fn a_leader_killed_at_any_moment_of_a_release_is_replaced_and_nothing_is_doubled() {
     let receiver = Receiver::start(Manner::Well);
-    let mut world = world(Stage::bare(|clone| notify(clone, &receiver)));
+    let Some(mut world) = world(bare(|clone| notify(clone, &receiver))) else { return };
     let mut colour = "green";
     let mut bumps = Vec::new();
     let moments = [20, 120, 250, 400, 600].map(Duration::from_millis);
@@ -124,7 +133,7 @@ fn a_leader_killed_at_any_moment_of_a_release_is_replaced_and_nothing_is_doubled
 
 #[test]
 fn a_leader_killed_between_push_and_patch_leaves_the_patch_to_the_other() {
-    let mut world = world(Stage::bare(|_| {}).over(Transport::Https));
+    let Some(mut world) = world(bare(|_| {}).map(|stage| stage.over(Transport::Https))) else { return };
     let leader = world.until_led();
     world.at_the_next_push(leader, "-9");
     let bump = world.stage.bump("1.1.0");
@@ -146,7 +155,7 @@ fn a_leader_killed_between_push_and_patch_leaves_the_patch_to_the_other() {
 
 #[test]
 fn a_leader_frozen_between_push_and_patch_writes_nothing_when_it_is_let_go() {
-    let mut world = world(Stage::bare(|_| {}).over(Transport::Https));
+    let Some(mut world) = world(bare(|_| {}).map(|stage| stage.over(Transport::Https))) else { return };
     let leader = world.until_led();
     world.at_the_next_push(leader, "-STOP");
     let bump = world.stage.bump("1.1.0");
@@ -175,7 +184,7 @@ fn a_leader_frozen_between_push_and_patch_writes_nothing_when_it_is_let_go() {
 
 #[test]
 fn a_leader_frozen_anywhere_and_let_go_writes_nothing_and_may_lead_again_later() {
-    let mut world = world(Stage::bare(|_| {}));
+    let Some(mut world) = world(bare(|_| {})) else { return };
     let mut colour = "green";
     for (moment, version) in [40, 200, 450].map(Duration::from_millis).into_iter().zip(["1.1.0", "2.0.0", "3.0.0"]) {
         let leader = world.until_led();
@@ -200,7 +209,7 @@ fn a_leader_frozen_anywhere_and_let_go_writes_nothing_and_may_lead_again_later()
 
 #[test]
 fn a_leader_that_is_told_to_end_hands_over_at_once() {
-    let mut world = world(Stage::bare(|_| {}));
+    let Some(mut world) = world(bare(|_| {})) else { return };
     let leader = world.until_led();
     let slow = world.stage.bump("1.1.0-slow-start");
     world.watch(leader);
@@ -225,7 +234,7 @@ fn a_leader_that_is_told_to_end_hands_over_at_once() {
 
 #[test]
 fn a_leader_without_the_api_server_stands_down_before_the_other_takes_over() {
-    let mut world = world(Stage::bare(|_| {}));
+    let Some(mut world) = world(bare(|_| {})) else { return };
     let leader = world.until_led();
     let bump = world.stage.bump("1.1.0-slow-start");
     world.watch(other(leader));
@@ -239,7 +248,7 @@ fn a_leader_without_the_api_server_stands_down_before_the_other_takes_over() {
         if stood_down.is_none() && world.replica(leader)["leading"] == false {
             stood_down = Some(cut.elapsed());
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(World::here().limits().look);
     }
     println!("stood down after {stood_down:?}, taken over after {:?}", cut.elapsed());
     assert!(stood_down.is_some(), "{}", world.log(leader));
@@ -252,7 +261,7 @@ fn a_leader_without_the_api_server_stands_down_before_the_other_takes_over() {
     world.stage.until_live("blue", "2.0.0");
     assert_eq!(world.stage.verdicts(&bump, "released"), 1);
     // A request that was under way when the wire was cut passes it only now: its guards decide. Nothing came after it.
-    let late = world.wire(leader).written_since(back + LOOK);
+    let late = world.wire(leader).written_since(back + World::here().limits().look);
     assert!(late.is_empty(), "{late:#?}");
     world.end();
 }
@@ -266,7 +275,8 @@ fn fastest(restart: impl FnMut(&str) -> Duration) -> Duration {
 
 #[test]
 fn a_single_replica_is_looking_again_at_once_after_a_kill_with_an_election() {
-    let mut world = Replicas::open(Stage::bare(|_| {}), &["only"]);
+    let Some(stage) = bare(|_| {}) else { return };
+    let mut world = Replicas::open(stage, &["only"]);
     world.stage.until("the first release", |app| app["serving"] == "blue" && app["phase"] == "settled");
     let took = fastest(|version| {
         world.kill(0);
@@ -307,8 +317,13 @@ fn replicas_with_a_configuration_file_and_no_names_of_their_own() {
     world.repo("shop", &[Shop { name: "shop", replicas: 1, check: None }]);
     let file = "apiVersion: turquoise.dev/v1alpha1\nkind: Configuration\nrepos:\n- {url: shop.git, poll: 1s}\n";
     std::fs::write(world.path("turquoise.yaml"), file).expect("written");
-    let flags =
-        ["--config", "turquoise.yaml", "--leader-elect", "--lease-name", "shop-lead", "--lease-namespace", "default"];
+    // What overlays/high-availability adds to the Role, for a Lease of another name.
+    let namespace = world.home().namespace().to_owned();
+    world.kubectl(&["create", "role", "lead", "--verb=create,get,patch", "--resource=leases"]);
+    let account = format!("--serviceaccount={namespace}:turquoise");
+    world.kubectl(&["create", "rolebinding", "lead", "--role=lead", &account]);
+    let flags = ["--config", "turquoise.yaml", "--leader-elect", "--lease-name", "shop-lead"];
+    let flags = [&flags[..], &["--lease-namespace", &namespace]].concat();
     let daemons = [world.run(&flags), world.run(&flags)];
     for daemon in daemons {
         world.until_live(daemon, "shop", "blue", "1.0.0");

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::stage::{LOOK, STEP_MAX, Stage, turquoise};
+use super::stage::{Stage, turquoise};
+use super::world::World;
 
 /// A look that must not miss what lasts some milliseconds.
 const SHORT_LOOK: Duration = Duration::from_millis(2);
@@ -78,7 +79,7 @@ impl Replicas {
             if addresses.len() == starts {
                 break addresses.last().copied();
             }
-            assert!(start.elapsed() < STEP_MAX, "turquoise did not start\n{text}");
+            assert!(start.elapsed() < World::here().limits().step, "turquoise did not start\n{text}");
             std::thread::sleep(SHORT_LOOK);
         };
         self.replicas[replica].listen = address;
@@ -172,8 +173,8 @@ impl Replicas {
     pub(super) fn until(&self, what: &str, mut so: impl FnMut() -> bool) -> Duration {
         let start = Instant::now();
         while !so() {
-            assert!(start.elapsed() < STEP_MAX, "{what} did not happen\n{}", self.logs());
-            std::thread::sleep(LOOK);
+            assert!(start.elapsed() < World::here().limits().step, "{what} did not happen\n{}", self.logs());
+            std::thread::sleep(World::here().limits().look);
         }
         start.elapsed()
     }
