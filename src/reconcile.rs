@@ -25,6 +25,7 @@ use crate::core::action::{Action, Commit};
 use crate::core::colour::Colour;
 use crate::core::describe::describe;
 use crate::core::desired::{Desired, Role};
+use crate::core::election::Leave;
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Observed, Serving, WatchState};
@@ -63,10 +64,21 @@ pub struct Reconciler {
     pub cluster_name: Option<String>,
     /// The one clock.
     pub clock: fn() -> Timestamp,
-    /// Says what would be done and writes nothing.
-    pub dry_run: bool,
+    /// What is done with a plan.
+    pub hand: Hand,
     /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
     pub known_verdict: Option<VerdictStatus>,
+}
+
+/// What is done with a plan.
+#[derive(Clone)]
+pub enum Hand {
+    /// It is carried out, as long as there is leave to.
+    Acts(Leave),
+    /// It is said, and nothing is written.
+    DryRun,
+    /// It is left to another replica.
+    StandsBy,
 }
 
 /// What a pass found last.
@@ -171,11 +183,15 @@ impl Reconciler {
             self.forget_old_checks(&view, &policy);
             let mut moved = false;
             for action in &view.plan.actions {
-                if self.dry_run {
-                    did(Did::Would(describe(action, &self.app.name, &view.desired.branch, &policy.commits)));
-                    continue;
-                }
-                self.perform(action, &view, &policy, &mut did).await?;
+                let leave = match &self.hand {
+                    Hand::Acts(leave) => leave,
+                    Hand::DryRun => {
+                        did(Did::Would(describe(action, &self.app.name, &view.desired.branch, &policy.commits)));
+                        continue;
+                    }
+                    Hand::StandsBy => break,
+                };
+                self.perform(action, &view, &policy, leave, &mut did).await?;
                 // A check says something only when its result is there.
                 moved |= !matches!(action, Action::Check { .. });
             }
@@ -308,10 +324,11 @@ impl Reconciler {
         action: &Action,
         view: &View,
         policy: &Policy,
+        leave: &Leave,
         did: &mut impl FnMut(Did),
     ) -> Result<(), PassError> {
         if let Action::Commit(commit) = action {
-            return self.commit(commit, did).await;
+            return self.commit(commit, leave, did).await;
         }
         if let Action::Check { keys } = action {
             for key in keys {
@@ -417,9 +434,9 @@ impl Reconciler {
         })
     }
 
-    async fn commit(&self, commit: &Commit, did: &mut impl FnMut(Did)) -> Result<(), PassError> {
-        let wanted = commit.clone();
-        match self.git(move |repo, app| repo.commit(app, &wanted)).await? {
+    async fn commit(&self, commit: &Commit, leave: &Leave, did: &mut impl FnMut(Did)) -> Result<(), PassError> {
+        let (wanted, leave) = (commit.clone(), Arc::clone(leave));
+        match self.git(move |repo, app| repo.commit_while(app, &wanted, &*leave)).await? {
             Committed::Made(id) => {
                 did(Did::Committed { id, commit: Box::new(commit.clone()) });
                 Ok(())

@@ -6,6 +6,7 @@ mod generate;
 mod git;
 mod history;
 mod init;
+mod lead;
 mod outside;
 mod render;
 mod sandbox;
@@ -117,6 +118,8 @@ struct RunArgs {
     git: git::GitArgs,
     #[command(flatten)]
     outside: outside::OutsideArgs,
+    #[command(flatten)]
+    lead: lead::LeadArgs,
 }
 
 pub(crate) use signals::stop as stop_signal;
@@ -197,6 +200,7 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         file: args.config.clone(),
         outside: args.outside.server(),
         commit_url: args.outside.commit_url,
+        election: args.lead.election(),
     };
     match &args.config {
         Some(file) => Ok(settings.with(config::read(file)?)),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{NO, OUTSIDE, USAGE, plain, signals};
 use crate::core::report::{Alert, Waiting};
+use crate::core::status::Replica;
 
 /// A daemon on the other side of the world answers in that time, or not at all.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -165,6 +166,9 @@ fn table(answer: &Value) -> String {
             cells[0] = format!("  {}", plain(words));
             line(&cells);
         });
+    }
+    if let Ok(replica) = serde_json::from_value::<Replica>(answer["replica"].clone()) {
+        text.push_str(&format!("\n{}\n", plain(&replica.to_string())));
     }
     text
 }

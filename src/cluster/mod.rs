@@ -11,6 +11,7 @@ mod deliveries;
 mod drift;
 mod dropped;
 mod kinds;
+mod lease;
 mod pods;
 mod record;
 mod sizes;
@@ -38,6 +39,7 @@ use crate::core::text::OneLine;
 
 pub use behind::Remains;
 pub use deliveries::Stored;
+pub use lease::Registrar;
 pub use watch::{Touched, watch_kind, watch_namespace};
 
 /// The field manager of every write.
@@ -154,24 +156,10 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Config`] where it cannot be read or names nothing usable. The server is not asked yet.
     pub async fn connect(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Self, String), ClusterError> {
-        let config_error = |error: &dyn std::error::Error| ClusterError::Config(OneLine::new(&chain(error)));
-        let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| config_error(&error))?;
-                Config::from_custom_kubeconfig(file, &options).await.map_err(|error| config_error(&error))?
-            }
-            None if context.is_some() => {
-                Config::from_kubeconfig(&options).await.map_err(|error| config_error(&error))?
-            }
-            None => Config::infer().await.map_err(|error| config_error(&error))?,
-        };
+        let mut config = read_config(kubeconfig, context).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(CALL_TIMEOUT);
-        // Its retries can last minutes; a look that failed is simply made again, with a back-off that people see.
-        config.default_retry = false;
-        config.proxy_url = None;
         let namespace = config.default_namespace.clone();
         let (host, port) = (config.cluster_url.host().unwrap_or_default(), config.cluster_url.port_u16());
         let https = config.cluster_url.scheme_str() == Some("https");
@@ -217,6 +205,27 @@ impl Cluster {
         let resource: ApiResource = self.kinds.resource(&self.client, api_version, kind).await?;
         Ok(Api::namespaced_with(self.client.clone(), namespace, &resource))
     }
+}
+
+fn config_error(error: &dyn std::error::Error) -> ClusterError {
+    ClusterError::Config(OneLine::new(&chain(error)))
+}
+
+/// What a client is made from, without proxies and retries of its own.
+async fn read_config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClusterError> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|error| config_error(&error))?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| config_error(&error))?
+        }
+        None if context.is_some() => Config::from_kubeconfig(&options).await.map_err(|error| config_error(&error))?,
+        None => Config::infer().await.map_err(|error| config_error(&error))?,
+    };
+    // Its retries can last minutes; a look that failed is simply made again, with a back-off that people see.
+    config.default_retry = false;
+    config.proxy_url = None;
+    Ok(config)
 }
 
 /// A call with its deadline and its name.

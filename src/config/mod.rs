@@ -46,8 +46,21 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// How the HTTP server is reached.
     pub outside: Outside,
+    /// Of several replicas one acts; `None`: this one is alone, and always does.
+    pub election: Option<Election>,
     /// A commit's page, with `{commit}` in place of its id, for links in messages.
     pub commit_url: Option<String>,
+}
+
+/// How replicas find out which of them acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// The Lease's namespace; `None`: the pod's own, or the kubeconfig's.
+    pub namespace: Option<String>,
+    /// The Lease's name.
+    pub name: String,
+    /// What this replica is called; `None`: as its pod, or as its machine and process.
+    pub identity: Option<String>,
 }
 
 /// One watched repository.
@@ -107,6 +120,7 @@ impl Settings {
             git: Credentials::default(),
             file: None,
             outside: Outside::default(),
+            election: None,
             commit_url: None,
         }
     }

@@ -3,6 +3,7 @@
 //! - [`desired`] what git says, [`observed`] what the cluster says, [`policy`] what the app's people ask for;
 //! - [`plan`] the decision (DESIGN 3 and 4), [`action`] what may be done, [`report`] what people are told;
 //! - [`news`] the transitions behind [`event`] messages, [`deliveries`] which of them were told;
+//! - [`election`] which of several replicas acts;
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.
 
 pub mod access;
@@ -14,6 +15,7 @@ pub mod deliveries;
 pub mod describe;
 pub mod desired;
 pub mod digest;
+pub mod election;
 pub mod event;
 pub mod failure;
 pub mod flip;

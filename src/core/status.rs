@@ -1,7 +1,9 @@
 //! The status of an app, as `GET /api/v1/apps` gives it (DESIGN 8). Others script against it: keep it stable.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::colour::{ByColour, Colour};
 use super::desired::{Declared, Desired};
@@ -53,6 +55,27 @@ pub struct AppStatus {
     pub synced_at: Option<Timestamp>,
     /// Messages on their way to people.
     pub messages: MessagesStatus,
+}
+
+/// One of several turquoises that watch the same, of which one acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// What it is called.
+    pub name: String,
+    /// Whether it acts; else it stands by, and looks.
+    pub leading: bool,
+    /// Who acts, as far as it knows.
+    pub leader: Option<String>,
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.leading, &self.leader) {
+            (true, _) => write!(f, "{} leads", self.name),
+            (false, Some(leader)) if *leader != self.name => write!(f, "{} stands by, {leader} leads", self.name),
+            (false, _) => write!(f, "{} stands by, and nobody leads yet", self.name),
+        }
+    }
 }
 
 /// Messages on their way.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::desk::{self, Content, LETTERS_MAX, Letter, Office};
 use super::outage::{Change, Outage};
@@ -28,6 +29,8 @@ pub(super) struct Announcer {
     office: Option<Office>,
     location: String,
     desks: Arc<Mutex<Desks>>,
+    /// Every open desk, of all repositories.
+    at_work: TaskTracker,
 }
 
 #[derive(Default)]
@@ -54,7 +57,7 @@ struct OpenDesk {
 
 impl Announcer {
     pub(super) fn new(office: Option<Office>, location: String) -> Self {
-        Self { office, location, desks: Arc::default() }
+        Self { office, location, desks: Arc::default(), at_work: TaskTracker::new() }
     }
 
     /// The same for another repository.
@@ -64,7 +67,13 @@ impl Announcer {
             repo: Arc::default(),
             ..office.clone()
         });
-        Self::new(office, location)
+        Self { at_work: self.at_work.clone(), ..Self::new(office, location) }
+    }
+
+    /// Waits until every desk is closed: messages that were under way have arrived, and are recorded.
+    pub(super) async fn closed(&self) {
+        self.at_work.close();
+        self.at_work.wait().await;
     }
 
     /// The repository was opened, or opened again.
@@ -154,7 +163,8 @@ impl Announcer {
 
     /// Hands a letter in, at a desk that is opened for it if need be.
     fn hand_in(&self, app: &Arc<App>, namespace: &str, service: Option<String>, content: Content) {
-        let Some(office) = &self.office else { return };
+        // Whoever stands by tells nobody: the leader does.
+        let Some(office) = self.office.as_ref().filter(|office| office.mandate.holds()) else { return };
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = match &content {
             Content::Facts(facts) => Some(Facts::clone(facts)),
@@ -168,8 +178,9 @@ impl Announcer {
             Some(desk) => (desk.inbox.clone(), desk.inbox.try_send(letter).is_ok()),
             None => {
                 let (inbox, letters) = mpsc::channel(LETTERS_MAX);
-                // It ends when this sender is dropped; what it had on its way is recorded.
-                tokio::spawn(desk::work(office.clone(), letter, letters));
+                // It ends when this sender is dropped, or the mandate; what it had on its way is recorded.
+                let (mandate, work) = (office.mandate.clone(), desk::work(office.clone(), letter, letters));
+                self.at_work.spawn(async move { mandate.during(work).await });
                 (inbox, true)
             }
         };

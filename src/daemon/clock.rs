@@ -1,9 +1,19 @@
 //! The one clock. Everything else gets time as data.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::core::election::Moment;
+
+/// A clock that never jumps, and that goes on while the machine sleeps where the system has one: what was promised for three
+/// seconds is over when the machine wakes up.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SLEEPLESS: ClockId = ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SLEEPLESS: ClockId = ClockId::Monotonic;
 
 /// A wall clock that moved by this much more or less than time has passed since it was read last was set, not slewed: time
 /// servers slew by half a millisecond a second, and the daemon reads its clock every few seconds.
@@ -28,6 +38,14 @@ pub fn now() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that clippy.toml names")]
 pub fn wall() -> Timestamp {
     Timestamp::now()
+}
+
+/// The sleepless clock's time now.
+#[must_use]
+pub fn moment() -> Moment {
+    let now = clock_gettime(SLEEPLESS);
+    let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or_default());
+    Moment::at(seconds + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or_default()))
 }
 
 /// The wall clock without its jumps.
@@ -60,8 +78,6 @@ impl Steady {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(second: i64) -> Timestamp {

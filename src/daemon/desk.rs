@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::clock;
+use super::lead::Mandate;
 use crate::cluster::{Cluster, ClusterError};
 use crate::core::deliveries::Deliveries;
 use crate::core::event::Event;
 use crate::core::news::{self, Chronicle, Facts};
 use crate::core::policy::Receiver;
 use crate::core::status::MessagesStatus;
+use crate::core::text::OneLine;
 use crate::http::Board;
 use crate::notify::{self, Courier, Outcome, REFUSALS_MAX};
 use crate::source::{App, Repo};
@@ -38,6 +40,8 @@ pub(super) struct Office {
     /// `None` until it could be opened.
     pub(super) repo: Arc<Mutex<Option<Arc<Repo>>>>,
     pub(super) board: Board,
+    /// Messages are sent while it holds.
+    pub(super) mandate: Mandate,
 }
 
 /// What is handed in.
@@ -120,7 +124,7 @@ pub(super) async fn work(office: Office, first: Letter, mut inbox: mpsc::Receive
         tokio::select! {
             letter = inbox.recv() => match letter {
                 Some(letter) => desk.take(letter),
-                None => return,
+                None => return desk.close().await,
             },
             Some(landed) = desk.flights.join_next() => desk.landed(landed),
             Some(_said) = desk.sayings.join_next() => {}
@@ -140,6 +144,15 @@ async fn at(due: Option<Instant>) {
 }
 
 impl Desk {
+    /// Nobody hands anything in any more: what is under way arrives, and is recorded.
+    async fn close(mut self) {
+        while let Some(landed) = self.flights.join_next().await {
+            self.landed(landed);
+        }
+        self.save().await;
+        while self.sayings.join_next().await.is_some() {}
+    }
+
     fn take(&mut self, letter: Letter) {
         self.app = letter.app;
         self.namespace = letter.namespace;
@@ -245,8 +258,10 @@ impl Desk {
             }
             let Some(service) = self.service.clone() else { continue };
             let (cluster, namespace, event) = (self.office.cluster.clone(), self.namespace.clone(), event.clone());
+            let mandate = self.office.mandate.clone();
             self.sayings.spawn(async move {
-                if let Err(error) = cluster.say(&namespace, &service, &event, &words, clock::now()).await {
+                let said = cluster.say(&namespace, &service, &event, &words, clock::now());
+                if let Some(Err(error)) = mandate.during(said).await {
                     tracing::debug!("{error}");
                 }
             });
@@ -308,8 +323,11 @@ impl Desk {
             let Some(event) = told.next_for(key).cloned() else { continue };
             line.flying = true;
             let (courier, receiver, key) = (self.office.courier.clone(), receiver.clone(), key.clone());
+            let mandate = self.office.mandate.clone();
             self.flights.spawn(async move {
-                let outcome = courier.deliver(&receiver, &event).await;
+                let outcome = mandate.during(courier.deliver(&receiver, &event)).await;
+                let left = || Outcome::Later { asked: None, words: OneLine::new("left to the replica that leads") };
+                let outcome = outcome.unwrap_or_else(left);
                 (key, event.id, outcome)
             });
         }

@@ -26,6 +26,8 @@ pub(super) enum Trigger {
     },
     /// Anything of a namespace may have changed: its watch was opened.
     Namespace(String),
+    /// This replica leads from now on, or does not any more.
+    Lead,
     /// The configuration file changed, or somebody asks that it be read.
     Configuration,
 }

@@ -5,6 +5,7 @@ mod behind;
 pub mod clock;
 mod desk;
 mod inbox;
+mod lead;
 mod library;
 mod outage;
 mod passes;
@@ -39,6 +40,7 @@ use announce::Announcer;
 use behind::Left;
 use desk::Office;
 use inbox::{Inbox, Trigger};
+use lead::Mandate;
 use reach::Reach;
 use repos::{Discovery, Home, Watched};
 use schedule::{Command, Ended, Event, Limits, Schedule};
@@ -49,6 +51,9 @@ pub use crate::config::Settings;
 
 /// How long a pass that is under way may take after SIGTERM.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+
+/// How long messages that are under way may take then: a receiver that is slower gets them again, with the same ids.
+const MESSAGES_MAX: Duration = Duration::from_secs(2);
 
 /// What the daemon says while it runs, to whoever embeds it.
 #[derive(Debug, Clone)]
@@ -87,6 +92,8 @@ pub async fn run(
             triggers = daemon.inbox.take() => daemon.heard(triggers),
             Some(ended) = daemon.work.join_next_with_id() => daemon.ended(ended),
             () = until(due) => Vec::new(),
+            // A bug: whoever restarts the process has it stand for election again.
+            () = lead::lost(daemon.part.as_mut()) => anyhow::bail!("the election's task was lost"),
         };
         let now = clock::now();
         let mut commands = daemon.schedule.due(now);
@@ -130,6 +137,9 @@ struct Daemon {
     /// Where apps are that name no namespace and whose repository has none granted.
     namespace: String,
     checks: Runner,
+    /// Whether this process acts, or another replica.
+    mandate: Mandate,
+    part: Option<lead::Part>,
     board: Board,
     announcer: Announcer,
     schedule: Schedule,
@@ -188,7 +198,14 @@ impl Daemon {
         let links = Links { page: settings.outside.public_url.clone(), commit: settings.commit_url.clone() };
         // A receiver compares a signature's time with its own clock.
         let courier = Courier::new("", Arc::default(), links, clock::wall)?;
-        let office = Office { courier, cluster: cluster.clone(), repo: Arc::default(), board: board.clone() };
+        let (mandate, part) = lead::stand(&settings, &board, &inbox).await?;
+        let office = Office {
+            courier,
+            cluster: cluster.clone(),
+            repo: Arc::default(),
+            board: board.clone(),
+            mandate: mandate.clone(),
+        };
         let mut daemon = Self {
             announcer: Announcer::new((!settings.dry_run).then_some(office), String::new()),
             schedule: Schedule::new(Limits { passes: settings.concurrency }),
@@ -197,6 +214,8 @@ impl Daemon {
             cluster,
             namespace,
             checks,
+            mandate,
+            part,
             board,
             inbox,
             work: JoinSet::new(),
@@ -282,6 +301,7 @@ impl Daemon {
                     touched.extend(here.map(|(app, _)| app.clone()));
                 }
                 Trigger::Configuration => self.read_configuration(),
+                Trigger::Lead => events.push(self.lead_changed()),
             }
         }
         if !touched.is_empty() {
@@ -369,6 +389,13 @@ impl Daemon {
         });
         if ended.await.is_err() {
             tracing::warn!("a pass did not end in {} s", DRAIN_MAX.as_secs());
+        }
+        self.repos.values().for_each(|watched| watched.announcer.retain(|_| false));
+        if tokio::time::timeout(MESSAGES_MAX, self.announcer.closed()).await.is_err() {
+            tracing::warn!("messages are left to the next start");
+        }
+        if let Some(part) = self.part.take() {
+            part.leave().await;
         }
         self.background.shutdown().await;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,15 +12,18 @@ use super::repos::{self, Discovery, Home};
 use super::schedule::{Ended, Event};
 use super::{About, Daemon, Update, Work, clock, library, triggers};
 use crate::core::ids::{AppName, RepoName};
+use crate::core::observed::after;
 use crate::core::report::{Alert, Phase};
-use crate::core::status::AppStatus;
+use crate::core::status::{AppStatus, MessagesStatus};
 use crate::core::text::OneLine;
-use crate::reconcile::{Did, Found, PassError, Reconciler};
+use crate::reconcile::{Did, Found, Hand, PassError, Reconciler};
 use crate::source::SourceError;
 
 /// Kinds beside the usual ones that are watched in a namespace: each is a connection's stream here and at the API server, and
 /// twenty kinds are more than most apps have. What is beyond that is seen at the next look, after half an hour at the latest.
 const KINDS_MAX: usize = 20;
+/// Between two looks of a replica that stands by, where only time would call for the second.
+const STAND_BY_PAUSE: Duration = Duration::from_secs(1);
 
 impl Daemon {
     /// Starts a pass.
@@ -33,7 +37,7 @@ impl Daemon {
         };
         let announcer =
             self.apps.get(&name).and_then(|home| self.repos.get(&home.repo)).map(|one| one.announcer.clone());
-        let (metrics, updates) = (self.board.metrics.clone(), self.updates.clone());
+        let (metrics, updates, mandate) = (self.board.metrics.clone(), self.updates.clone(), self.mandate.clone());
         let about = About::App(name.clone());
         let task = self.work.spawn(async move {
             let app = Arc::clone(&reconciler.app);
@@ -46,7 +50,11 @@ impl Daemon {
                     let _gone = updates.send(Update::Did(app.name.clone(), did));
                 }
             };
-            let found = reconciler.pass(said).await;
+            let pass = reconciler.pass(said);
+            let found = match reconciler.hand {
+                Hand::Acts(_) => mandate.during(pass).await.unwrap_or(Err(PassError::StoodDown)),
+                Hand::DryRun | Hand::StandsBy => pass.await,
+            };
             reconciler.repo.put_away(&app);
             Work::Pass(name, Box::new(found))
         });
@@ -65,8 +73,31 @@ impl Daemon {
             grants: Arc::clone(&watched.grants),
             cluster_name: self.settings.cluster.clone(),
             clock: clock::now,
-            dry_run: self.settings.dry_run,
+            hand: self.hand(),
         })
+    }
+
+    fn hand(&self) -> Hand {
+        if self.settings.dry_run {
+            Hand::DryRun
+        } else if self.mandate.holds() {
+            Hand::Acts(self.mandate.leave())
+        } else {
+            Hand::StandsBy
+        }
+    }
+
+    /// This replica leads from now on, or does not any more. What is known stays, and everything is looked at: by a leader
+    /// to act on it, by another to see what the leader makes of it.
+    pub(super) fn lead_changed(&mut self) -> Event {
+        if !self.mandate.holds() {
+            for app in self.apps.keys() {
+                self.checks.retain(app, |_| false);
+                self.board.set_messages(app, MessagesStatus::default());
+            }
+            self.repos.values().for_each(|watched| watched.announcer.retain(|_| false));
+        }
+        Event::LeadChanged
     }
 
     /// Where an app's objects are.
@@ -223,7 +254,8 @@ impl Daemon {
                     self.watch_kinds(&namespace, view.kinds());
                 }
                 announcer.cluster(Ok(()));
-                (Ended::Waiting(self.found(&home, &namespace, &mut status, &found)), "done")
+                let wake = self.found(&home, &namespace, &mut status, &found);
+                (Ended::Waiting(wake.map(|wake| self.patient(wake))), "done")
             }
             Err(error) if error.is_conflict() => {
                 tracing::debug!(app = %name, "looking again: {error}");
@@ -252,6 +284,11 @@ impl Daemon {
             self.show(status);
         }
         ended
+    }
+
+    /// A plan's next moment; whoever stands by does nothing about one that is over, and must not look for it again and again.
+    fn patient(&self, wake: Timestamp) -> Timestamp {
+        if self.mandate.holds() { wake } else { wake.max(after(clock::now(), STAND_BY_PAUSE)) }
     }
 
     fn found(&self, home: &Home, namespace: &str, status: &mut AppStatus, found: &Found) -> Option<Timestamp> {

@@ -54,6 +54,8 @@ pub(super) enum Event {
     AppsTouched(Vec<AppName>),
     /// What a repository may do changed: all its apps are looked at.
     GrantsChanged(RepoName),
+    /// What may be done changed: everything is looked at, whatever failed before.
+    LeadChanged,
     /// The search for apps ended with these; `true`: it must be looked at, because the repository says something new of it.
     Discovered(RepoName, BTreeMap<AppName, bool>),
     /// The search for apps failed.
@@ -137,6 +139,12 @@ impl Schedule {
             }
             Event::GrantsChanged(repo) => {
                 self.repo(&repo, |repo| repo.apps.values_mut().for_each(|slot| slot.dirty = true));
+            }
+            Event::LeadChanged => {
+                for repo in self.repos.values_mut() {
+                    (repo.again, repo.failures) = (true, 0);
+                    repo.apps.values_mut().for_each(|slot| (slot.dirty, slot.failures) = (true, 0));
+                }
             }
             Event::Discovered(name, apps) => self.repo(&name, |repo| repo.discovered(apps)),
             Event::DiscoveryFailed(repo) => self.repo(&repo, |repo| {

@@ -14,7 +14,7 @@ use super::Metrics;
 use super::health::Health;
 use crate::core::book::Book;
 use crate::core::ids::{AppName, CommitId};
-use crate::core::status::{AppStatus, MessagesStatus};
+use crate::core::status::{AppStatus, MessagesStatus, Replica};
 use crate::core::text::OneLine;
 
 /// How long an answer waits for git, which a pass may be using: then the page comes without its history.
@@ -47,11 +47,13 @@ struct Shelf {
     /// The answer to `GET /api/v1/apps` at a version: most polls find nothing new, and allocate nothing.
     answer: Option<(u64, Bytes)>,
     books: BTreeMap<AppName, (Vec<CommitId>, Arc<Book>)>,
+    replica: Option<Replica>,
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     apps: Vec<&'a AppStatus>,
+    replica: Option<&'a Replica>,
 }
 
 impl Board {
@@ -89,6 +91,18 @@ impl Board {
             status.messages = messages;
         }
         self.changed();
+    }
+
+    /// Shows which of several replicas this is, and which one acts.
+    pub fn set_replica(&self, replica: Replica) {
+        self.metrics.leading(replica.leading);
+        self.shelf().replica = Some(replica);
+        self.changed();
+    }
+
+    /// Which of several replicas this is; `None` where it is the only one.
+    pub(super) fn replica(&self) -> Option<Replica> {
+        self.shelf().replica.clone()
     }
 
     /// Takes apps away that are not there any more, with their metrics.
@@ -143,7 +157,10 @@ impl Board {
         {
             return Ok(bytes.clone());
         }
-        let bytes = Bytes::from(serde_json::to_vec(&Answer { apps: shelf.apps.values().collect() })?);
+        let bytes = Bytes::from(serde_json::to_vec(&Answer {
+            apps: shelf.apps.values().collect(),
+            replica: shelf.replica.as_ref(),
+        })?);
         shelf.answer = Some((version, bytes.clone()));
         Ok(bytes)
     }

@@ -23,6 +23,8 @@ pub struct Health {
     poll: Duration,
     repos: BTreeMap<String, Reach>,
     cluster: Reach,
+    /// `None` where there is no election.
+    lease: Option<Reach>,
 }
 
 /// When something was reached.
@@ -59,6 +61,16 @@ impl Health {
         self.cluster.note(answer, now);
     }
 
+    /// There is an election: whoever cannot reach its lease cannot take over.
+    pub fn expect_lease(&mut self) {
+        self.lease.get_or_insert_default();
+    }
+
+    /// The lease was asked for.
+    pub fn asked_lease(&mut self, answer: Result<(), OneLine>, now: Instant) {
+        self.lease.get_or_insert_default().note(answer, now);
+    }
+
     /// Why the process should be restarted; `None` while its loop turns.
     #[must_use]
     pub fn hangs(&self, now: Instant) -> Option<String> {
@@ -81,6 +93,8 @@ impl Health {
             missing.clear();
         }
         missing.extend(self.cluster.lack(self.poll, now).map(|lack| format!("cluster: {lack}")));
+        let lease = self.lease.as_ref().and_then(|lease| lease.lack(Duration::ZERO, now));
+        missing.extend(lease.map(|lack| format!("lease: {lack}")));
         missing
     }
 }
@@ -133,6 +147,26 @@ mod tests {
         assert_eq!(health.out_of_reach(later), ["git: shop.git: not reached for 121 s: connection refused"]);
         health.asked_git("shop.git", Ok(()), later);
         assert!(health.out_of_reach(later).is_empty());
+    }
+
+    #[test]
+    fn whoever_cannot_reach_the_lease_is_not_ready_and_without_an_election_nobody_asks() {
+        let (mut health, now) = (Health::default(), Instant::now());
+        health.asked_cluster(Ok(()), now);
+        health.asked_git("a.git", Ok(()), now);
+        assert!(health.out_of_reach(now).is_empty());
+        health.expect_lease();
+        assert_eq!(health.out_of_reach(now), ["lease: not reached yet"]);
+        health.asked_lease(Ok(()), now);
+        health.expect_lease();
+        assert!(health.out_of_reach(now).is_empty());
+        let late = now + OUTAGE_MAX + Duration::from_secs(1);
+        for side in [Health::asked_cluster, Health::asked_lease] {
+            side(&mut health, failed(), late);
+        }
+        health.asked_cluster(Ok(()), late);
+        health.asked_git("a.git", Ok(()), late);
+        assert_eq!(health.out_of_reach(late), ["lease: not reached for 121 s: connection refused"]);
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub struct Metrics {
     repos: Family<RepoLabel, Gauge>,
     asked: Family<RepoLabel, Counter>,
     configuration: Gauge,
+    leading: Gauge,
     names: Vec<&'static str>,
 }
 
@@ -92,6 +93,8 @@ impl Default for Metrics {
         let asked = shelf.register("repo_asked", "Times that the repository was asked for HEAD");
         let configuration: Gauge =
             shelf.register("configuration_good", "1 where the configuration file is in force as it is");
+        let leading: Gauge = shelf.register("leading", "1 where this process acts, 0 where another replica does");
+        leading.set(1);
         let hooks = shelf.register("hooks", "Push hooks, by outcome: accepted, refused, failed");
         let messages = shelf.register("messages", "Messages, by outcome: delivered, tried_again, given_up, dropped");
         let messages_pending = shelf.register("messages_pending", "Messages that a receiver did not get yet");
@@ -110,6 +113,7 @@ impl Default for Metrics {
             repos,
             asked,
             configuration,
+            leading,
             names,
         }
     }
@@ -216,6 +220,11 @@ impl Metrics {
     /// Says whether the configuration file can be used.
     pub fn configuration(&self, good: bool) {
         self.configuration.set(i64::from(good));
+    }
+
+    /// Says whether this process acts.
+    pub fn leading(&self, leading: bool) {
+        self.leading.set(i64::from(leading));
     }
 
     /// The OpenMetrics text.

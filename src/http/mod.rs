@@ -104,7 +104,10 @@ async fn healthz(State(board): State<Board>) -> Response {
 async fn readyz(State(board): State<Board>) -> Response {
     let missing = board.health(|health, now| health.out_of_reach(now));
     if missing.is_empty() {
-        "ok".into_response()
+        match board.replica() {
+            None => "ok".into_response(),
+            Some(replica) => format!("ok\n{replica}").into_response(),
+        }
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n")).into_response()
     }

@@ -25,7 +25,7 @@ pub(super) async fn overview(State(board): State<Board>, headers: HeaderMap) -> 
     }
     let apps = board.all();
     let poll_ms = if apps.len() > APPS_LONG { POLL_LONG_MS } else { POLL_MS };
-    answer(Overview::new(&apps, poll_ms).render(), tag)
+    answer(Overview::new(&apps, board.replica(), poll_ms).render(), tag)
 }
 
 pub(super) async fn app(State(board): State<Board>, Path(name): Path<String>, headers: HeaderMap) -> Response {

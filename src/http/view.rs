@@ -8,7 +8,7 @@ use crate::core::book::{Book, HistoryLine, Note};
 use crate::core::colour::Colour;
 use crate::core::ids::CommitId;
 use crate::core::report::{Blocked, Phase, Waiting};
-use crate::core::status::{AppStatus, CheckStatus, ColourStatus, VerdictStatus};
+use crate::core::status::{AppStatus, CheckStatus, ColourStatus, Replica, VerdictStatus};
 use crate::core::verdict::Verdict;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -21,6 +21,7 @@ pub(super) struct Overview<'a> {
     sums: Vec<(usize, &'static str, &'static str)>,
     said: String,
     trouble: usize,
+    replica: Option<Replica>,
     poll_ms: u32,
     version: &'static str,
 }
@@ -38,7 +39,7 @@ struct Row<'a> {
 
 impl<'a> Overview<'a> {
     /// The apps that need somebody stand first, then those that move, then the others; by name among them.
-    pub(super) fn new(apps: &'a [AppStatus], poll_ms: u32) -> Self {
+    pub(super) fn new(apps: &'a [AppStatus], replica: Option<Replica>, poll_ms: u32) -> Self {
         let mut rows: Vec<Row<'a>> = apps.iter().map(row).collect();
         rows.sort_by_key(|row| (rank(row.app), &row.app.name));
         let count = |wanted: u8| apps.iter().filter(|app| rank(app) == wanted).count();
@@ -51,7 +52,7 @@ impl<'a> Overview<'a> {
         ];
         let sums: Vec<_> = sums.into_iter().filter(|(count, _, _)| *count > 0).collect();
         let said: Vec<String> = sums.iter().map(|(count, words, _)| format!("{count} {words}")).collect();
-        Self { apps: rows, trouble: count(0), said: said.join(", "), sums, poll_ms, version: VERSION }
+        Self { apps: rows, trouble: count(0), said: said.join(", "), sums, replica, poll_ms, version: VERSION }
     }
 }
 

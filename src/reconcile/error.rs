@@ -17,6 +17,9 @@ pub enum PassError {
     /// The app or its repository is gone since the pass was asked for.
     #[error("the app is gone")]
     Gone,
+    /// Another replica leads, or will: what was begun is left to it.
+    #[error("this replica does not lead any more")]
+    StoodDown,
     /// The thread that asked git is gone.
     #[error("failed to ask git: {0}")]
     Thread(#[from] tokio::task::JoinError),
@@ -26,7 +29,7 @@ impl PassError {
     /// Whether the world only moved on: look again at once. Everything else is tried again with a back-off.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Cluster(ClusterError::Conflict(_)))
+        matches!(self, Self::Cluster(ClusterError::Conflict(_)) | Self::StoodDown)
     }
 
     /// Whether the API server gave no usable answer.
@@ -41,7 +44,7 @@ impl PassError {
         match self {
             Self::Cluster(ClusterError::Refused { .. }) => Some(Blocked::Refused { words: self.words() }),
             Self::Source(SourceError::NotEditable { .. }) => Some(Blocked::SelectorNotEditable { why: self.words() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::StoodDown | Self::Thread(_) => None,
         }
     }
 
@@ -50,7 +53,7 @@ impl PassError {
     pub fn alert(&self) -> Option<Alert> {
         match self {
             Self::Source(SourceError::Declined { words, .. }) => Some(Alert::PushDeclined { words: words.clone() }),
-            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::Thread(_) => None,
+            Self::Cluster(_) | Self::Source(_) | Self::Gone | Self::StoodDown | Self::Thread(_) => None,
         }
     }
 

@@ -412,6 +412,20 @@ impl Repo {
     /// The selector cannot be edited ([`SourceError::NotEditable`]), the branch was checked out meanwhile, or the repo
     /// cannot be written. Nothing has changed then.
     pub fn commit(&self, app: &App, commit: &crate::core::action::Commit) -> Result<Committed, SourceError> {
+        self.commit_while(app, commit, &|| true)
+    }
+
+    /// The same for somebody who may lose the right to it: `leave` is asked right before the branch is moved, and where it
+    /// says no, the decision is stale.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_while(
+        &self,
+        app: &App,
+        commit: &crate::core::action::Commit,
+        leave: &dyn Fn() -> bool,
+    ) -> Result<Committed, SourceError> {
         let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
         let policy = app.policy.as_ref().map_err(failed)?;
         let cluster = self.cluster.as_deref();
@@ -427,7 +441,7 @@ impl Repo {
             let Some(now) = self.origin.head(git)? else { return Ok(Committed::Stale) };
             let same = now == parent
                 || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
-            if !same {
+            if !same || !leave() {
                 return Ok(Committed::Stale);
             }
             self.reach.pushed(commit::land(git, &self.branch, &order, &prepared, now))

@@ -159,6 +159,10 @@ impl Many {
         fs::read_to_string(&self.daemons[daemon].log).unwrap_or_default()
     }
 
+    pub(super) fn address(&self, daemon: usize) -> SocketAddr {
+        self.daemons[daemon].listen
+    }
+
     /// The body of a GET; empty while nobody answers.
     pub(super) fn get(&self, daemon: usize, path: &str) -> String {
         let ask = || -> std::io::Result<String> {

@@ -13,6 +13,18 @@ impl Stage {
         self.run_with(&[]);
     }
 
+    /// From now on the story is watched at another turquoise, which somebody else started.
+    pub(in crate::outside) fn watched_at(&mut self, address: SocketAddr) {
+        self.listen = Some(address);
+    }
+
+    /// Ends the traffic well and begins it anew: connections that clients keep to the idle colour end when it is used for
+    /// the next release.
+    pub(in crate::outside) fn with_new_traffic(&mut self) {
+        self.without_traffic();
+        self.with_traffic();
+    }
+
     /// Where turquoise listens.
     pub(in crate::outside) fn address(&self) -> SocketAddr {
         self.listen.expect("turquoise runs")
