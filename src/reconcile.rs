@@ -33,7 +33,6 @@ use crate::core::plan::plan;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
-use crate::core::status::VerdictStatus;
 use crate::core::text::OneLine;
 use crate::source::{App, Carried, Committed, Part, Repo, Seen, SourceError};
 
@@ -41,9 +40,6 @@ pub use error::PassError;
 
 /// Plans in one pass: a release from commit to patch takes six; more than this is a loop, and the next trigger goes on.
 const ROUNDS_MAX: usize = 16;
-
-/// Commits of an app that are searched for the newest verdict's time: it is among the newest, people's ones aside.
-const HISTORY_ENTRIES: usize = 50;
 
 /// Everything that a pass needs.
 #[derive(Clone)]
@@ -66,8 +62,6 @@ pub struct Reconciler {
     pub clock: fn() -> Timestamp,
     /// What is done with a plan.
     pub hand: Hand,
-    /// The newest verdict that was shown last, with its time: git's history is asked only for another one.
-    pub known_verdict: Option<VerdictStatus>,
 }
 
 /// What is done with a plan.
@@ -196,7 +190,7 @@ impl Reconciler {
                 moved |= !matches!(action, Action::Check { .. });
             }
             if !moved || rounds >= ROUNDS_MAX {
-                let verdict_at = self.verdict_at(&view.desired).await?;
+                let verdict_at = self.git(Repo::newest_verdict_at).await?;
                 return Ok(Found { head, at, view: Ok(Box::new(View { verdict_at, ..view })) });
             }
         }
@@ -209,20 +203,6 @@ impl Reconciler {
         // Notes what of HEAD it was about: other apps' commits are no reason to say it again.
         drop(self.git(move |repo, app| repo.survey(app, &commit)).await?);
         Ok(Found { head, at: (self.clock)(), view: Err(blocked) })
-    }
-
-    /// When the newest verdict was committed.
-    async fn verdict_at(&self, desired: &Desired) -> Result<Option<Timestamp>, PassError> {
-        let Some(newest) = desired.verdicts.entries().last().cloned() else { return Ok(None) };
-        if let Some(known) = &self.known_verdict
-            && known.revision == newest.revision
-            && known.verdict == newest.verdict
-            && known.at.is_some()
-        {
-            return Ok(known.at);
-        }
-        let history = self.git(|repo, app| repo.history(app, HISTORY_ENTRIES)).await?;
-        Ok(history.iter().find(|entry| entry.facts.contains(&newest)).map(|entry| entry.time))
     }
 
     /// HEAD as it is now. The app must still be what this pass was made for: a policy that changed is another app.

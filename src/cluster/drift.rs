@@ -28,12 +28,13 @@ const FIELDS_MAX: usize = 20;
 const SERVERS_METADATA: [&str; 6] =
     ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"];
 
-/// Answers by namespace and app, then by object.
+/// Answers by namespace and app. An app has a handful of objects, and there may be a thousand apps: a list is the smallest.
 #[derive(Debug, Default)]
-pub(super) struct Answers(Mutex<BTreeMap<(String, AppName), BTreeMap<ObjectKey, Answer>>>);
+pub(super) struct Answers(Mutex<BTreeMap<(String, AppName), Vec<Answer>>>);
 
 #[derive(Debug, Clone)]
 struct Answer {
+    object: ObjectKey,
     /// The commit whose render was compared.
     revision: CommitId,
     /// What the object looked like.
@@ -59,7 +60,7 @@ impl Cluster {
         let answers = answers.get(&(subject.namespace.clone(), subject.app.clone()));
         let mut known = Known::default();
         for (key, face) in faces.iter().filter(|(key, _)| !key.is_secret()) {
-            match answers.and_then(|answers| answers.get(key)) {
+            match answers.and_then(|answers| answers.iter().find(|answer| answer.object == *key)) {
                 Some(answer) if answer.revision == *revision && answer.face == *face => {
                     known.drift.extend(answer.drift.iter().cloned());
                 }
@@ -95,11 +96,12 @@ impl Cluster {
                 // Asked again at the next look.
                 Err(ClusterError::Config(_) | ClusterError::Conflict(_) | ClusterError::Unreachable { .. }) => continue,
             };
-            let answer = Answer { revision: revision.clone(), face: face.clone(), drift };
+            let answer = Answer { object: key.clone(), revision: revision.clone(), face: face.clone(), drift };
             let mut answers = self.answers.0.lock().unwrap_or_else(PoisonError::into_inner);
             let answers = answers.entry((subject.namespace.clone(), subject.app.clone())).or_default();
-            answers.insert(key.clone(), answer);
-            answers.retain(|key, _| faces.contains_key(key));
+            answers.retain(|known| known.object != *key && faces.contains_key(&known.object));
+            answers.push(answer);
+            answers.shrink_to_fit();
         }
     }
 

@@ -48,7 +48,8 @@ struct Desks {
 
 /// An app's desk, and what was handed in last.
 struct OpenDesk {
-    inbox: mpsc::Sender<Letter>,
+    /// Of boxes: a channel sets room aside for dozens, whether they come or not.
+    inbox: mpsc::Sender<Box<Letter>>,
     app: Arc<App>,
     namespace: String,
     service: Option<String>,
@@ -172,8 +173,8 @@ impl Announcer {
         };
         let old = desks.open.remove(&app.name);
         let service = service.or_else(|| old.as_ref().and_then(|desk| desk.service.clone()));
-        let letter =
-            Letter { app: Arc::clone(app), namespace: namespace.to_owned(), service: service.clone(), content };
+        let (app_now, namespace_now) = (Arc::clone(app), namespace.to_owned());
+        let letter = Box::new(Letter { app: app_now, namespace: namespace_now, service: service.clone(), content });
         let (inbox, handed_in) = match old.as_ref().filter(|desk| desk.namespace == namespace) {
             Some(desk) => (desk.inbox.clone(), desk.inbox.try_send(letter).is_ok()),
             None => {

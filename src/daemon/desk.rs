@@ -99,7 +99,7 @@ struct Desk {
 }
 
 /// Works until nobody can hand anything in any more.
-pub(super) async fn work(office: Office, first: Letter, mut inbox: mpsc::Receiver<Letter>) {
+pub(super) async fn work(office: Office, first: Box<Letter>, mut inbox: mpsc::Receiver<Box<Letter>>) {
     let mut desk = Desk {
         office,
         app: Arc::clone(&first.app),
@@ -117,13 +117,14 @@ pub(super) async fn work(office: Office, first: Letter, mut inbox: mpsc::Receive
         sayings: JoinSet::new(),
         status: MessagesStatus::default(),
     };
-    desk.take(first);
+    desk.take(*first);
     loop {
-        desk.turn().await;
+        // Apart: a desk mostly waits, and then it needs no room for the calls that a turn makes. There are as many as apps.
+        Box::pin(desk.turn()).await;
         let due = desk.next_due();
         tokio::select! {
             letter = inbox.recv() => match letter {
-                Some(letter) => desk.take(letter),
+                Some(letter) => desk.take(*letter),
                 None => return desk.close().await,
             },
             Some(landed) = desk.flights.join_next() => desk.landed(landed),
@@ -131,7 +132,7 @@ pub(super) async fn work(office: Office, first: Letter, mut inbox: mpsc::Receive
             () = at(due) => {}
         }
         while let Ok(letter) = inbox.try_recv() {
-            desk.take(letter);
+            desk.take(*letter);
         }
     }
 }

@@ -64,7 +64,6 @@ impl Daemon {
     fn reconciler(&self, home: &Home) -> Option<Reconciler> {
         let watched = self.repos.get(&home.repo)?;
         Some(Reconciler {
-            known_verdict: self.board.get(&home.app.name).and_then(|status| status.verdict),
             app: Arc::clone(&home.app),
             repo: Arc::clone(watched.repo.as_ref()?),
             cluster: self.cluster.clone(),
@@ -117,6 +116,7 @@ impl Daemon {
         let back = watched.reach.reached(name, clock::now());
         watched.announcer.reads(&discovery.repo);
         watched.announcer.git(Ok(()));
+        let same_apps = !new && watched.apps == discovery.apps;
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
@@ -126,7 +126,8 @@ impl Daemon {
         }
         self.board.metrics.repo(name.as_str(), Some(true));
         self.board.health(|health, now| health.asked_git(name.as_str(), Ok(()), now));
-        if moved {
+        // Most commits change no turquoise.yaml.
+        if moved && !same_apps {
             self.give_names_away();
             for (app, home) in self.apps.iter().filter(|(_, home)| home.repo == *name) {
                 self.board.set_library(app.clone(), library::library(&discovery.repo, &home.app));

@@ -4,24 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::ids::AppName;
 
-/// Names of workloads and Services, by namespace, and the apps that their newest look was about them.
+/// Names of workloads and Services, by namespace, and the apps that their newest look was about them. Lists and not sets: an
+/// app has a handful of names, a name nearly always one app, and there may be thousands.
 #[derive(Debug, Default)]
 pub(super) struct Touches {
-    apps: BTreeMap<AppName, (String, BTreeSet<String>)>,
-    names: BTreeMap<(String, String), BTreeSet<AppName>>,
+    /// The names sorted.
+    apps: BTreeMap<AppName, (String, Box<[String]>)>,
+    names: BTreeMap<(String, String), Vec<AppName>>,
 }
 
 impl Touches {
     /// Notes what an app's look was about, in place of what it was about before.
     pub(super) fn set(&mut self, app: &AppName, namespace: &str, names: BTreeSet<String>) {
-        if self.apps.get(app).is_some_and(|known| known.0 == namespace && known.1 == names) {
+        if self.apps.get(app).is_some_and(|known| known.0 == namespace && known.1.iter().eq(&names)) {
             return;
         }
         self.remove(app);
         for name in &names {
-            self.names.entry((namespace.to_owned(), name.clone())).or_default().insert(app.clone());
+            let apps = self.names.entry((namespace.to_owned(), name.clone())).or_default();
+            apps.reserve_exact(1);
+            apps.push(app.clone());
         }
-        self.apps.insert(app.clone(), (namespace.to_owned(), names));
+        self.apps.insert(app.clone(), (namespace.to_owned(), names.into_iter().collect()));
     }
 
     /// Forgets an app.
@@ -30,7 +34,7 @@ impl Touches {
         for name in names {
             let key = (namespace.clone(), name);
             if let Some(apps) = self.names.get_mut(&key) {
-                apps.remove(app);
+                apps.retain(|other| other != app);
                 if apps.is_empty() {
                     self.names.remove(&key);
                 }
@@ -60,7 +64,7 @@ mod tests {
         let (shop, docs) = (AppName::new("shop"), AppName::new("docs"));
         touches.set(&shop, "a", ["web".to_owned(), "db".to_owned()].into());
         touches.set(&docs, "a", ["web".to_owned()].into());
-        assert_eq!(touches.apps("a", "web").collect::<Vec<_>>(), [&docs, &shop]);
+        assert_eq!(touches.apps("a", "web").collect::<Vec<_>>(), [&shop, &docs]);
         assert_eq!(touches.apps("b", "web").count(), 0);
         touches.set(&shop, "b", ["web".to_owned()].into());
         assert_eq!(touches.apps("a", "db").count(), 0);

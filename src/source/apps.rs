@@ -1,6 +1,6 @@
 //! Which apps a repo holds at a commit: every folder with a turquoise.yaml.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use git2::{ObjectType, Oid, Repository};
@@ -23,8 +23,9 @@ const FOLDERS_MAX: usize = 200_000;
 /// Apps of one repo; each costs a look at the cluster.
 const APPS_MAX: usize = 5_000;
 
-/// Subtrees remembered by id, so that the next walk opens only what changed.
-const SUBTREES_MAX: usize = 100_000;
+/// Subtrees without apps that are remembered beyond those that the last whole walk found: each commit brings a few new ones,
+/// and a whole walk is a millisecond for a thousand folders.
+const BARREN_MORE_MAX: usize = 4_000;
 
 /// One app: a folder with a turquoise.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +38,18 @@ pub struct App {
     pub policy: Result<Arc<Policy>, Blocked>,
 }
 
-/// What is remembered between walks.
+/// The folders with a turquoise.yaml below a tree, relative to it, each with that file.
+type Below = Arc<[(String, Oid)]>;
+
+/// What is remembered between walks, so that the next one opens only what changed.
 #[derive(Debug, Default)]
 pub(super) struct Apps {
-    /// The folders with a turquoise.yaml below a subtree, relative to it.
-    subtrees: HashMap<Oid, Arc<Vec<String>>>,
+    /// Subtrees with apps that the last walk met: which.
+    fertile: HashMap<Oid, Below>,
+    /// Subtrees in which there are none.
+    barren: HashSet<Oid>,
+    /// How many of these the last whole walk found.
+    barren_at_first: usize,
     /// The name that a folder's app last had: a broken turquoise.yaml does not rename it.
     names: BTreeMap<String, AppName>,
     /// What each turquoise.yaml says, by path and content: another app's commit does not make all of them be read again.
@@ -51,62 +59,37 @@ pub(super) struct Apps {
 impl Apps {
     /// Every app at a tree, by folder.
     pub(super) fn at(&mut self, repo: &Repository, root: Oid, repo_name: &str) -> Result<Vec<App>, SourceError> {
-        if self.subtrees.len() > SUBTREES_MAX {
-            self.subtrees.clear();
+        if self.barren.len() > self.barren_at_first + BARREN_MORE_MAX {
+            self.barren.clear();
         }
-        let mut folders_left = FOLDERS_MAX;
-        let folders =
-            self.folders(repo, root, 0, &mut folders_left).map_err(git("the repo's folders cannot be read"))?;
-        let tree = repo.find_tree(root).map_err(git("the repo's folders cannot be read"))?;
-        let mut apps = Vec::with_capacity(folders.len());
-        let mut policies = HashMap::with_capacity(folders.len());
-        for folder in folders.iter().take(APPS_MAX) {
-            let path = join(folder, POLICY_FILE);
-            if let Probe::File(id) = tree::probe(&tree, &path).map_err(git("turquoise.yaml cannot be read"))? {
-                let key = (path, id);
-                let policy = match self.policies.remove(&key) {
-                    Some(known) => known,
-                    None => read_policy(repo, id, &key.0).map(Arc::new),
-                };
-                apps.push(self.app(folder, &policy, repo_name));
-                policies.insert(key, policy);
-            }
+        let is_whole = self.barren.is_empty();
+        let mut walk = Walk {
+            repo,
+            before: std::mem::take(&mut self.fertile),
+            fertile: HashMap::new(),
+            barren: &mut self.barren,
+            folders_left: FOLDERS_MAX,
+        };
+        let below = walk.below(root, 0).map_err(git("the repo's folders cannot be read"))?;
+        self.fertile = walk.fertile;
+        if is_whole {
+            self.barren_at_first = self.barren.len();
+        }
+        let mut apps = Vec::with_capacity(below.len());
+        let mut policies = HashMap::with_capacity(below.len());
+        for (folder, id) in below.iter().take(APPS_MAX) {
+            let key = (join(folder, POLICY_FILE), *id);
+            let policy = match self.policies.remove(&key) {
+                Some(known) => known,
+                None => read_policy(repo, *id, &key.0).map(Arc::new),
+            };
+            apps.push(self.app(folder, &policy, repo_name));
+            policies.insert(key, policy);
         }
         self.policies = policies;
         self.names = apps.iter().map(|app| (app.folder.clone(), app.name.clone())).collect();
         block_duplicates(&mut apps);
         Ok(apps)
-    }
-
-    fn folders(
-        &mut self,
-        repo: &Repository,
-        tree: Oid,
-        depth: usize,
-        folders_left: &mut usize,
-    ) -> Result<Arc<Vec<String>>, git2::Error> {
-        if let Some(known) = self.subtrees.get(&tree) {
-            return Ok(Arc::clone(known));
-        }
-        if depth > DEPTH_MAX || *folders_left == 0 {
-            return Ok(Arc::default());
-        }
-        *folders_left -= 1;
-        let mut found = Vec::new();
-        for entry in &repo.find_tree(tree)? {
-            // A name that is no UTF-8 is nobody's app.
-            let Ok(name) = entry.name() else { continue };
-            if entry.kind() == Some(ObjectType::Tree) {
-                let below = self.folders(repo, entry.id(), depth + 1, folders_left)?;
-                found.extend(below.iter().map(|folder| join(name, folder).trim_end_matches('/').to_owned()));
-            } else if name == POLICY_FILE && matches!(Probe::of(Some(&entry)), Probe::File(_)) {
-                found.push(String::new());
-            }
-        }
-        found.sort_unstable();
-        let found = Arc::new(found);
-        self.subtrees.insert(tree, Arc::clone(&found));
-        Ok(found)
     }
 
     fn app(&self, folder: &str, policy: &Result<Arc<Policy>, Blocked>, repo_name: &str) -> App {
@@ -124,6 +107,65 @@ impl Apps {
             Err(Blocked::Invalid { problems: vec![OneLine::new(&problem)] })
         });
         App { folder: folder.to_owned(), name, policy }
+    }
+}
+
+/// The apps in order of their folders, as those that were known before where they are the same: most commits change one app.
+pub(super) fn shared(found: Vec<App>, before: Option<&Arc<Vec<Arc<App>>>>) -> Arc<Vec<Arc<App>>> {
+    let Some(before) = before else { return Arc::new(found.into_iter().map(Arc::new).collect()) };
+    let known = |app: &App| {
+        let at = before.binary_search_by(|known| known.folder.cmp(&app.folder)).ok()?;
+        before.get(at).filter(|known| ***known == *app).map(Arc::clone)
+    };
+    let apps: Vec<_> = found.into_iter().map(|app| known(&app).unwrap_or_else(|| Arc::new(app))).collect();
+    let same = apps.len() == before.len() && apps.iter().zip(before.iter()).all(|(app, known)| Arc::ptr_eq(app, known));
+    if same { Arc::clone(before) } else { Arc::new(apps) }
+}
+
+/// One walk through a commit's folders.
+struct Walk<'a> {
+    repo: &'a Repository,
+    before: HashMap<Oid, Below>,
+    fertile: HashMap<Oid, Below>,
+    barren: &'a mut HashSet<Oid>,
+    folders_left: usize,
+}
+
+impl Walk<'_> {
+    fn below(&mut self, tree: Oid, depth: usize) -> Result<Below, git2::Error> {
+        if self.barren.contains(&tree) {
+            return Ok(Arc::default());
+        }
+        if let Some(known) = self.before.get(&tree).or_else(|| self.fertile.get(&tree)).map(Arc::clone) {
+            self.fertile.insert(tree, Arc::clone(&known));
+            return Ok(known);
+        }
+        if depth > DEPTH_MAX || self.folders_left == 0 {
+            return Ok(Arc::default());
+        }
+        self.folders_left -= 1;
+        let mut found = Vec::new();
+        for entry in &self.repo.find_tree(tree)? {
+            // A name that is no UTF-8 is nobody's app.
+            let Ok(name) = entry.name() else { continue };
+            if entry.kind() == Some(ObjectType::Tree) {
+                let below = self.below(entry.id(), depth + 1)?;
+                let inside = |folder: &str| join(name, folder).trim_end_matches('/').to_owned();
+                found.extend(below.iter().map(|(folder, id)| (inside(folder), *id)));
+            } else if name == POLICY_FILE
+                && let Probe::File(id) = Probe::of(Some(&entry))
+            {
+                found.push((String::new(), id));
+            }
+        }
+        if found.is_empty() {
+            self.barren.insert(tree);
+            return Ok(Arc::default());
+        }
+        found.sort_unstable();
+        let found: Below = found.into();
+        self.fertile.insert(tree, Arc::clone(&found));
+        Ok(found)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use git2::Repository;
+use jiff::Timestamp;
 
 use super::apps::App;
 use super::error::SourceError;
@@ -95,6 +96,12 @@ impl Papers {
         self.renders.put_away();
     }
 
+    /// How many renders of colours are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.renders.kept()
+    }
+
     /// See [`super::Repo::look`].
     pub(super) fn look(
         &mut self,
@@ -152,6 +159,11 @@ impl Papers {
         };
         *walks = Walks { run: Some(run), turn: Some(turn), log: Some(log), own: Some(own) };
         Ok(Ok(desired))
+    }
+
+    /// See [`super::Repo::newest_verdict_at`].
+    pub(super) fn newest_verdict_at(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.walks.log.as_ref()?.newest_at?).ok()
     }
 
     /// See [`super::Repo::objects`].

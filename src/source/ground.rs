@@ -16,6 +16,10 @@ use crate::core::policy::Policy;
 /// A lock is a page; a larger file is none.
 const LOCK_BYTES_MAX: u64 = 256 * 1024;
 
+/// Commits that are walked one by one for an ancestor before libgit2 is asked: each is a lookup in a cache, some hundreds are
+/// as dear as that search.
+const LINE_STEPS_MAX: usize = 300;
+
 /// See the module.
 pub(super) struct Ground<'a> {
     pub(super) repo: &'a Repository,
@@ -62,8 +66,10 @@ impl Ground<'_> {
 
     /// The lock. One that is missing, unreadable or for another branch says nothing about this one (rule 13).
     pub(super) fn lock(&self, commit: &Commit<'_>) -> Result<Lock, SourceError> {
-        let lock = self.lock_text(commit)?.and_then(|text| Lock::parse(&text).ok());
-        Ok(lock.filter(|lock| lock.branch == self.branch).unwrap_or_default())
+        let Probe::File(id) = self.probe(commit, LOCK_FILE)? else { return Ok(Lock::default()) };
+        let read = || Ok(self.lock_text(commit)?.and_then(|text| Lock::parse(&text).ok()).unwrap_or_default());
+        let lock = self.renders.lock(id, read)?;
+        Ok(if lock.branch == self.branch { lock } else { Lock::default() })
     }
 }
 
@@ -102,6 +108,23 @@ pub(super) fn is_in_history(repo: &Repository, commit: Oid, of: Oid) -> Result<b
     }
     if repo.find_commit(commit).is_err() {
         return Ok(false);
+    }
+    // Mostly it is a few commits back by first parents. These are in the handle's cache, libgit2's own search reads them anew.
+    let mut at = repo.find_commit(of).map_err(read)?;
+    let mut is_line = at.parent_count() <= 1;
+    for _step in 0..LINE_STEPS_MAX {
+        let Ok(parent) = at.parent(0) else {
+            // Without a merge nothing else is in the history.
+            if is_line && at.parent_count() == 0 {
+                return Ok(false);
+            }
+            break;
+        };
+        if parent.id() == commit {
+            return Ok(true);
+        }
+        is_line &= parent.parent_count() <= 1;
+        at = parent;
     }
     repo.graph_descendant_of(of, commit).map_err(git("history cannot be walked"))
 }

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{Oid, Repository};
+use jiff::Timestamp;
 
 use crate::core::colour::Colour;
 use crate::core::desired::Desired;
@@ -296,8 +297,8 @@ impl Repo {
         {
             return Ok(Arc::clone(apps));
         }
-        let apps = discovery.apps.at(git, tree, &location::repo_name(&self.location))?;
-        let apps = Arc::new(apps.into_iter().map(Arc::new).collect::<Vec<_>>());
+        let found = discovery.apps.at(git, tree, &location::repo_name(&self.location))?;
+        let apps = apps::shared(found, discovery.known.as_ref().map(|(_, apps)| apps));
         discovery.known = Some((tree, Arc::clone(&apps)));
         let folders: BTreeSet<&str> = apps.iter().map(|app| app.folder.as_str()).collect();
         held(&self.desks).retain(|folder, _| folders.contains(folder.as_str()));
@@ -340,6 +341,14 @@ impl Repo {
             Err(blocked) => Ok(Err(blocked)),
         })?;
         Ok(desired.map(|desired| Desired { out_of_reach: self.reach.is_lost(), ..desired }))
+    }
+
+    /// When the newest verdict about an app was committed, as the newest look found it.
+    ///
+    /// # Errors
+    /// The repo cannot be opened.
+    pub fn newest_verdict_at(&self, app: &App) -> Result<Option<Timestamp>, SourceError> {
+        self.at_desk(app, |_, _, papers| Ok(papers.newest_verdict_at()))
     }
 
     /// What a force-push took from the branch is asked for by its id (rule 13): the cluster names what it still carries.

@@ -1,5 +1,7 @@
 //! What a render read, so that other commits at which the same stands there need not be rendered.
 
+use std::sync::Arc;
+
 use git2::{ObjectType, Oid, Repository, Tree, TreeEntry};
 
 /// What stands at a path of a git tree, as far as a render can tell.
@@ -72,8 +74,13 @@ impl Reads {
         }
     }
 
-    /// Gives back what was set aside for more.
-    pub(super) fn compact(&mut self) {
+    /// The same to share, with nothing set aside for more.
+    pub(super) fn shared(mut self) -> Arc<Self> {
+        self.compact();
+        Arc::new(self)
+    }
+
+    fn compact(&mut self) {
         self.0.shrink_to_fit();
         self.0.iter_mut().for_each(|node| node.below.compact());
     }

@@ -1,5 +1,6 @@
 //! Overlays rendered at commits, kept by what they read.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::tree::{self, GitTree};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::{Declared, Render};
 use crate::core::ids::Digest;
+use crate::core::lock::Lock;
 use crate::core::policy::{self, POLICY_FILE, Policy};
 use crate::core::report::Blocked;
 use crate::core::shape::{self, LiveSide, Manifest, Parts, Shape};
@@ -27,6 +29,9 @@ const OBJECTS_MAX: usize = 16;
 
 /// turquoise.yaml is a page; a larger one is no policy.
 pub(super) const POLICY_BYTES_MAX: u64 = 256 * 1024;
+
+/// Locks kept during a pass, by their blob: HEAD's, turquoise's own newest, and those before and after a commit of ours.
+const LOCKS_MAX: usize = 8;
 
 /// Policies kept by their blob: today's, and a few old ones.
 const POLICIES_MAX: usize = 16;
@@ -47,6 +52,7 @@ pub(super) struct Renders {
     lives: Shelf<LiveQuestion, Outcome<Arc<LiveSide>>>,
     shapes: Shelf<(String, Digest), Outcome<Arc<Shape>>>,
     policies: HashMap<Oid, Option<Arc<Policy>>>,
+    locks: RefCell<Vec<(Oid, Lock)>>,
 }
 
 /// P at a tree, with what it was read from.
@@ -72,17 +78,24 @@ impl Default for Renders {
             lives: Shelf::new(RENDERS_MAX),
             shapes: Shelf::new(1),
             policies: HashMap::new(),
+            locks: RefCell::default(),
         }
     }
 }
 
 impl Renders {
-    /// Forgets the lists of whole objects, and which trees were asked about: everything else says what they said.
+    /// Forgets the lists of whole objects, which everything else says in few words, and what the newest look did not ask for.
     pub(super) fn put_away(&mut self) {
         self.objects.clear();
-        self.colours.forget_trees();
-        self.lives.forget_trees();
-        self.shapes.forget_trees();
+        self.locks.take();
+        self.colours.tidy();
+        self.lives.tidy();
+        self.shapes.tidy();
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.colours.kept()
     }
 
     /// The objects of an overlay.
@@ -98,7 +111,7 @@ impl Renders {
         }
         let files = GitTree::new(repo, tree).map_err(git("a tree cannot be read"))?;
         let answer = kustomize::build(&files, overlay).map(Arc::new).map_err(|problems| Blocked::Invalid { problems });
-        Ok(self.objects.keep(&question, tree, Kept { reads: files.into_reads(), answer }))
+        Ok(self.objects.keep(&question, tree, Kept { reads: files.into_reads().shared(), answer }))
     }
 
     /// One colour's render.
@@ -115,7 +128,7 @@ impl Renders {
         }
         let objects = self.objects(repo, tree, overlay)?;
         let answer = objects.answer.clone().map(|objects| Arc::new(shape::render(&objects, colour)));
-        Ok(self.colours.keep(&question, tree, Kept { reads: objects.reads.clone(), answer }))
+        Ok(self.colours.keep(&question, tree, Kept { reads: Arc::clone(&objects.reads), answer }))
     }
 
     /// What the live overlay tells, by the policy's words.
@@ -126,8 +139,7 @@ impl Renders {
         folder: &str,
         policy: &Policy,
     ) -> Result<Answer<LiveSide>, SourceError> {
-        let overlay = join(folder, &policy.overlays.live);
-        let question = (overlay, policy.selector_key.clone(), policy.preview_services.clone());
+        let question = live_question(folder, policy);
         if let Some(kept) = self.lives.find(repo, &question, tree)? {
             return Ok(kept);
         }
@@ -135,7 +147,7 @@ impl Renders {
         let answer = objects.answer.clone().and_then(|objects| {
             shape::live_side(&objects, policy.selector_key.as_deref(), &policy.preview_services).map(Arc::new)
         });
-        Ok(self.lives.keep(&question, tree, Kept { reads: objects.reads.clone(), answer }))
+        Ok(self.lives.keep(&question, tree, Kept { reads: Arc::clone(&objects.reads), answer }))
     }
 
     /// The app at a tree, checked, and its selector tried for being editable.
@@ -167,21 +179,64 @@ impl Renders {
                 }
                 Err(other) => {
                     let answer = Err(other.clone());
-                    return Ok(self.shapes.keep(&question, tree, Kept { reads, answer }));
+                    return Ok(self.shapes.keep(&question, tree, Kept { reads: reads.shared(), answer }));
                 }
             }
         }
         let answer = match parts.as_slice() {
             [blue, green, live] => {
                 let parts = Parts { colours: ByColour { blue: &blue[..], green: &green[..] }, live: &live[..] };
-                shape::shape(&parts, policy).map(Arc::new)
+                shape::shape(&parts, policy)
             }
             _some_failed => Err(Blocked::Invalid { problems }),
+        };
+        let answer = match answer {
+            Ok(mut shape) => {
+                self.share(repo, tree, app, policy, &mut shape)?;
+                Ok(Arc::new(shape))
+            }
+            Err(blocked) => Err(blocked),
         };
         let files = GitTree::new(repo, tree).map_err(git("a tree cannot be read"))?;
         let answer = answer.and_then(|shape| editable(&files, app, policy, &shape).map(|()| shape));
         reads.merge(&files.into_reads());
-        Ok(self.shapes.keep(&question, tree, Kept { reads, answer }))
+        Ok(self.shapes.keep(&question, tree, Kept { reads: reads.shared(), answer }))
+    }
+
+    /// A shape holds renders that are asked for by themselves, too: each is kept once.
+    fn share(
+        &mut self,
+        repo: &Repository,
+        tree: Oid,
+        app: &App,
+        policy: &Policy,
+        shape: &mut Shape,
+    ) -> Result<(), SourceError> {
+        let overlays = &policy.overlays;
+        for (colour, overlay) in [(Colour::Blue, &overlays.blue), (Colour::Green, &overlays.green)] {
+            let question = (join(&app.folder, overlay), colour);
+            match self.colours.find(repo, &question, tree)?.map(|kept| kept.answer.clone()) {
+                Some(Ok(render)) => shape.renders[colour] = render,
+                Some(Err(_)) => {}
+                None => {
+                    let reads = Arc::clone(&self.objects(repo, tree, &question.0)?.reads);
+                    let answer = Ok(Arc::clone(&shape.renders[colour]));
+                    self.colours.keep(&question, tree, Kept { reads, answer });
+                }
+            }
+        }
+        let question = live_question(&app.folder, policy);
+        match self.lives.find(repo, &question, tree)?.map(|kept| kept.answer.clone()) {
+            Some(Ok(side)) => shape.overlay = Arc::clone(&side.overlay),
+            Some(Err(_)) => {}
+            None => {
+                let reads = Arc::clone(&self.objects(repo, tree, &question.0)?.reads);
+                let Shape { key, live, previews, declared, overlay, .. } = shape.clone();
+                let answer = Ok(Arc::new(LiveSide { key, live, previews, declared, overlay }));
+                self.lives.keep(&question, tree, Kept { reads, answer });
+            }
+        }
+        Ok(())
     }
 
     /// The policy that stands at a tree. Where none can be read there, `today`'s words are taken: what a broken
@@ -203,9 +258,24 @@ impl Renders {
         }
         let read = || {
             let bytes = tree::read_blob(repo, id, POLICY_BYTES_MAX).ok()?;
-            policy::parse(std::str::from_utf8(&bytes).ok()?).ok().map(Arc::new)
+            let policy = policy::parse(std::str::from_utf8(&bytes).ok()?).ok()?;
+            Some(if policy == **today { Arc::clone(today) } else { Arc::new(policy) })
         };
         Ok(self.policies.entry(id).or_insert_with(read).clone().unwrap_or_else(|| Arc::clone(today)))
+    }
+
+    /// A lock by its blob, read where it is not known: a look asks for the same one several times.
+    pub(super) fn lock(&self, id: Oid, read: impl FnOnce() -> Result<Lock, SourceError>) -> Result<Lock, SourceError> {
+        if let Some((_, lock)) = self.locks.borrow().iter().find(|(known, _)| *known == id) {
+            return Ok(lock.clone());
+        }
+        let lock = read()?;
+        let mut locks = self.locks.borrow_mut();
+        if locks.len() >= LOCKS_MAX {
+            locks.clear();
+        }
+        locks.push((id, lock.clone()));
+        Ok(lock)
     }
 
     /// P at a tree.
@@ -219,7 +289,7 @@ impl Renders {
         let policy = self.policy_at(repo, tree, folder, today)?;
         let blue = self.colour(repo, tree, &join(folder, &policy.overlays.blue), Colour::Blue)?;
         let green = self.colour(repo, tree, &join(folder, &policy.overlays.green), Colour::Green)?;
-        let mut reads = blue.reads.clone();
+        let mut reads = Reads::clone(&blue.reads);
         reads.merge(&green.reads);
         note_policy(repo, tree, folder, &mut reads)?;
         let digests = match (&blue.answer, &green.answer) {
@@ -240,7 +310,7 @@ impl Renders {
     ) -> Result<(Option<Declared>, Reads), SourceError> {
         let policy = self.policy_at(repo, tree, folder, today)?;
         let live = self.live(repo, tree, folder, &policy)?;
-        let mut reads = live.reads.clone();
+        let mut reads = Reads::clone(&live.reads);
         note_policy(repo, tree, folder, &mut reads)?;
         let declared = match &live.answer {
             Ok(side) => Some(side.declared.clone()),
@@ -249,6 +319,10 @@ impl Renders {
         };
         Ok((declared, reads))
     }
+}
+
+fn live_question(folder: &str, policy: &Policy) -> LiveQuestion {
+    (join(folder, &policy.overlays.live), policy.selector_key.clone(), policy.preview_services.clone())
 }
 
 fn note_policy(repo: &Repository, tree: Oid, folder: &str, reads: &mut Reads) -> Result<(), SourceError> {

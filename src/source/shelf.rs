@@ -15,7 +15,7 @@ const BY_TREE_MAX: usize = 64;
 /// An answer and what was read for it.
 #[derive(Debug)]
 pub(super) struct Kept<T> {
-    pub(super) reads: Reads,
+    pub(super) reads: Arc<Reads>,
     pub(super) answer: T,
 }
 
@@ -43,12 +43,24 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     /// Forgets every answer.
     pub(super) fn clear(&mut self) {
         self.answers = HashMap::new();
-        self.forget_trees();
+        self.by_tree = HashMap::new();
     }
 
-    /// Forgets at which trees the answers were found: they are found again by what they read.
-    pub(super) fn forget_trees(&mut self) {
-        self.by_tree = HashMap::new();
+    /// Forgets what was not asked for since this was called last, and at which trees the rest was found: it is found again
+    /// by what it read.
+    pub(super) fn tidy(&mut self) {
+        let by_tree = std::mem::take(&mut self.by_tree);
+        for answers in self.answers.values_mut() {
+            answers.retain(|kept| by_tree.values().any(|used| Arc::ptr_eq(used, kept)));
+            answers.shrink_to_fit();
+        }
+        self.answers.retain(|_, answers| !answers.is_empty());
+        self.answers.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.answers.values().map(VecDeque::len).sum()
     }
 
     /// The answer for a tree, if it is known.
@@ -78,8 +90,7 @@ impl<Q: Hash + Eq + Clone, T> Shelf<Q, T> {
     }
 
     /// Keeps an answer.
-    pub(super) fn keep(&mut self, question: &Q, tree: Oid, mut kept: Kept<T>) -> Arc<Kept<T>> {
-        kept.reads.compact();
+    pub(super) fn keep(&mut self, question: &Q, tree: Oid, kept: Kept<T>) -> Arc<Kept<T>> {
         let kept = Arc::new(kept);
         let answers = self.answers.entry(question.clone()).or_default();
         answers.push_front(Arc::clone(&kept));

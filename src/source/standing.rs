@@ -32,8 +32,7 @@ impl Footing {
             // What stands there is compared between commits: only the path counts.
             reads.note(&join(&app.folder, file), Probe::Absent);
         }
-        reads.compact();
-        Self { app: app.clone(), head, reads: Arc::new(reads) }
+        Self { app: app.clone(), head, reads: reads.shared() }
     }
 }
 

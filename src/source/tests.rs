@@ -542,6 +542,101 @@ fn two_apps_of_one_name_are_both_blocked() {
 }
 
 #[test]
+fn a_walk_that_remembers_finds_the_same_apps_as_one_that_does_not() {
+    const POLICY: &str = "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\n";
+    let mut world = World::example();
+    let repo = world.open();
+    let steps: [&[(&str, Option<&str>)]; 7] = [
+        &[("a/one/turquoise.yaml", Some(POLICY)), ("a/one/base/x", Some("1")), ("a/two/turquoise.yaml", Some(POLICY))],
+        &[("docs/deep/er/x", Some("1"))],
+        &[("a/one/base/x", Some("2"))],
+        &[("a/two/turquoise.yaml", Some("kind: Nonsense\n"))],
+        &[("docs/deep/er/turquoise.yaml", Some(POLICY))],
+        &[("a/one/turquoise.yaml", None)],
+        &[("a/two/turquoise.yaml", Some(POLICY)), ("a/one/turquoise.yaml", Some(POLICY))],
+    ];
+    let mut before = repo.apps(&world.head()).expect("apps");
+    for (step, files) in steps.into_iter().enumerate() {
+        world.commit_files(files, "Change");
+        let apps = repo.apps(&world.head()).expect("apps");
+        let anew = world.open().apps(&world.head()).expect("apps");
+        let broken = |app: &&std::sync::Arc<super::App>| app.policy.is_err();
+        // A broken turquoise.yaml keeps the name it had; whoever remembers nothing has the folder's, here the same.
+        assert_eq!(apps, anew, "step {step}");
+        assert_eq!(apps.iter().filter(broken).count(), usize::from((3..6).contains(&step)), "step {step}");
+        let shared = before.iter().filter(|old| apps.iter().any(|now| std::sync::Arc::ptr_eq(old, now))).count();
+        let same = before.iter().filter(|old| apps.contains(old)).count();
+        assert_eq!(shared, same, "step {step}: what did not change is held once");
+        before = apps;
+    }
+}
+
+#[test]
+fn an_ancestor_is_found_however_far_and_beside_merges() {
+    let mut world = World::example();
+    let first = world.tip().expect("a tip").id();
+    let side = world.write(&[("side", Some("1"))], "Side", Some(first), &[]);
+    for _ in 0..320 {
+        world.unrelated();
+    }
+    let line = world.tip().expect("a tip").id();
+    let merge = world.write(&[("merged", Some("1"))], "Merge", Some(line), &[side]);
+    let orphan = world.write(&[("orphan", Some("1"))], "Orphan", None, &[]);
+    let is_in = |commit: Oid, of: Oid| super::ground::is_in_history(&world.git, commit, of).expect("an answer");
+    for (commit, of, expect) in [
+        (first, first, true),
+        (first, line, true),
+        (line, first, false),
+        (side, line, false),
+        (side, merge, true),
+        (first, merge, true),
+        (orphan, merge, false),
+        (merge, orphan, false),
+        (Oid::ZERO_SHA1, line, false),
+    ] {
+        assert_eq!(is_in(commit, of), expect, "{commit} in {of}");
+    }
+}
+
+#[test]
+fn the_newest_verdict_has_its_commits_time() {
+    let mut world = World::example();
+    let mut repo = world.open();
+    let app = app(&mut repo);
+    look(&mut repo);
+    assert_eq!(repo.newest_verdict_at(&app).expect("an answer"), None);
+    let bump = world.bump("2.0.0");
+    let commit = release(&mut repo, Colour::Green, &bump);
+    make(&mut repo, &commit);
+    let made = world.tip().expect("a tip").time().seconds();
+    world.unrelated();
+    look(&mut repo);
+    let at = |repo: &super::Repo| repo.newest_verdict_at(&app).expect("an answer").map(|at| at.as_second());
+    assert_eq!(at(&repo), Some(made));
+    let mut anew = world.open();
+    look(&mut anew);
+    assert_eq!(at(&anew), Some(made), "without memory");
+}
+
+#[test]
+fn what_a_look_did_not_ask_for_is_put_away() {
+    let mut world = World::example();
+    let mut repo = world.open();
+    let app = app(&mut repo);
+    for tag in ["2.0.0", "2.1.0", "3.0.0"] {
+        world.bump(tag);
+        look(&mut repo);
+    }
+    let kept = |repo: &super::Repo| repo.at_desk(&app, |_, _, papers| Ok(papers.kept())).expect("a number");
+    assert!(kept(&repo) > 6, "{} renders of four contents", kept(&repo));
+    repo.put_away(&app);
+    look(&mut repo);
+    repo.put_away(&app);
+    assert_eq!(kept(&repo), 2, "HEAD's two colours");
+    assert_eq!(look(&mut repo).revision, world.head());
+}
+
+#[test]
 fn history_names_what_concerns_the_app() {
     let mut world = World::example();
     let mut repo = world.open();

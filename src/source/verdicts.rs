@@ -16,6 +16,8 @@ pub(super) struct Log {
     head: Oid,
     /// Oldest first.
     pub(super) entries: Vec<Entry>,
+    /// When the commit of the newest was made, in seconds of the epoch.
+    pub(super) newest_at: Option<i64>,
 }
 
 /// Reads the verdicts of all ancestors of HEAD, oldest first: along the first parents, and at a merge first what it
@@ -23,26 +25,34 @@ pub(super) struct Log {
 pub(super) fn log(ground: &mut Ground<'_>, head: &Commit<'_>, known: Option<&Log>) -> Result<Log, SourceError> {
     let mut line = Vec::new();
     let mut at = Some(head.clone());
-    let mut entries = Vec::new();
+    let (mut entries, mut newest_at) = (Vec::new(), None);
     while let Some(commit) = at {
         if let Some(known) = known.filter(|known| known.head == commit.id()) {
             entries.clone_from(&known.entries);
+            newest_at = known.newest_at;
             break;
         }
         at = commit.parent(0).ok();
         line.push(commit.id());
     }
+    let mut add = |facts: Option<Vec<Entry>>, commit: &Commit<'_>| {
+        let facts = facts.unwrap_or_default();
+        if !facts.is_empty() {
+            newest_at = Some(commit.time().seconds());
+        }
+        entries.extend(facts);
+    };
     for id in line.into_iter().rev() {
         let commit = ground.repo.find_commit(id).map_err(walk)?;
         if commit.parent_count() > 1 {
             for side in brought_in(ground, &commit)? {
                 let side = ground.repo.find_commit(side).map_err(walk)?;
-                entries.extend(said(ground, &side)?.into_iter().flatten());
+                add(said(ground, &side)?, &side);
             }
         }
-        entries.extend(said(ground, &commit)?.into_iter().flatten());
+        add(said(ground, &commit)?, &commit);
     }
-    Ok(Log { head: head.id(), entries })
+    Ok(Log { head: head.id(), entries, newest_at })
 }
 
 /// The ancestors of a merge that its first parent does not have, oldest first.

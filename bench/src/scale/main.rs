@@ -1,7 +1,8 @@
 //! `make bench-scale`: many apps in many repositories, from outside. The sandbox, turquoise and git are processes of their
-//! own; this one writes repositories, pushes, asks for the status and looks at `/proc`. Each colour has one pod without a probe,
-//! because a colour without pods takes no traffic.
+//! own; this one writes repositories, pushes, asks for the status and looks at `/proc`. The apps ask for no pods, so that it is
+//! turquoise that is measured, and not a thousand containers; `--pods` gives them some.
 
+mod cpu;
 #[path = "../http.rs"]
 mod http;
 #[path = "../machine.rs"]
@@ -16,9 +17,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Parser;
 
+use cpu::Shares;
 use machine::{Machine, Memory, to_f64};
-use report::{Figures, Report};
-use stage::Stage;
+use report::{Figures, Report, Written};
+use stage::{Reached, Stage};
 
 /// Measures turquoise with many apps; exits 1 where a target is missed.
 #[derive(Debug, Parser)]
@@ -33,12 +35,24 @@ struct Args {
     /// Repositories that they are spread over
     #[arg(long, default_value_t = 20)]
     repos: usize,
+    /// Pods of each colour of each app
+    #[arg(long, default_value_t = 0)]
+    pods: u32,
     /// How long turquoise is watched at rest
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     rest: u64,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
+    /// Appends a section in Markdown to this file too
+    #[arg(long, value_name = "FILE", requires_all = ["date", "commit"])]
+    write: Option<PathBuf>,
+    /// The section's date
+    #[arg(long)]
+    date: Option<String>,
+    /// The commit that was built
+    #[arg(long)]
+    commit: Option<String>,
 }
 
 /// Exit code 1: a target was missed.
@@ -50,26 +64,36 @@ const CALM: Duration = Duration::from_secs(20);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let args = Args::parse();
-    let mut report = Report { machine: Machine::look(), repos: args.repos, worlds: Vec::new() };
-    for apps in &args.apps {
-        match measure(&args, *apps).await {
-            Ok(figures) => report.worlds.push(figures),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                return ExitCode::from(OUTSIDE);
-            }
+    match run(&Args::parse()).await {
+        Ok(report) if report.missed().is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(MISSED),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(OUTSIDE)
         }
     }
-    match serde_json::to_string_pretty(&report) {
-        Ok(text) if args.json => println!("{text}"),
-        Ok(_) | Err(_) => print!("{report}"),
+}
+
+async fn run(args: &Args) -> anyhow::Result<Report> {
+    let mut report = Report { machine: Machine::look(), repos: args.repos, pods: args.pods, worlds: Vec::new() };
+    for apps in &args.apps {
+        report.worlds.push(measure(args, *apps).await?);
     }
-    if report.missed().is_empty() { ExitCode::SUCCESS } else { ExitCode::from(MISSED) }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    if let (Some(file), Some(date), Some(commit)) = (&args.write, &args.date, &args.commit) {
+        Written { date, commit, report: &report }
+            .append(file)
+            .with_context(|| format!("failed to write {}", file.display()))?;
+    }
+    Ok(report)
 }
 
 async fn measure(args: &Args, apps: usize) -> anyhow::Result<Figures> {
-    let mut stage = Stage::open(&args.turquoise, apps, args.repos.min(apps)).await?;
+    let mut stage = Stage::open(&args.turquoise, apps, args.repos.min(apps), args.pods).await?;
     let figures = measured(&mut stage, args, apps).await;
     figures.with_context(|| format!("{apps} apps; turquoise's last words:\n{}", stage.last_words()))
 }
@@ -77,17 +101,14 @@ async fn measure(args: &Args, apps: usize) -> anyhow::Result<Figures> {
 async fn measured(stage: &mut Stage, args: &Args, apps: usize) -> anyhow::Result<Figures> {
     // An empty cluster: every app is deployed, verified, pinned, and gets its live overlay.
     stage.start_turquoise()?;
-    let start = Instant::now();
-    stage.until_all_are_live("blue").await?;
-    let built_s = start.elapsed().as_secs_f64();
-    let built = Memory::of(stage.pid());
+    let built = stage.until_all_are_live("blue").await?;
+    let built_memory = Memory::of(stage.pid());
 
     // Everything is as git says: one look at each app finds that.
     stage.stop_turquoise();
     stage.start_turquoise()?;
-    let start = Instant::now();
-    stage.until_all_are_live("blue").await?;
-    let first_look_s = start.elapsed().as_secs_f64();
+    let first_look = stage.until_all_are_live("blue").await?;
+    let first_look_cpu_ms = machine::cpu_ms(stage.pid());
 
     tokio::time::sleep(CALM).await;
     let (looks, asked) =
@@ -101,30 +122,34 @@ async fn measured(stage: &mut Stage, args: &Args, apps: usize) -> anyhow::Result
 
     // One commit a repository changes all of its apps.
     let before = stage.counted("turquoise_looks_total").await?;
-    let cpu_before = machine::cpu_ms(stage.pid());
     stage.commit_version("2.0.0")?;
+    let cpu = stage.cpu();
     let start = Instant::now();
     stage.push()?;
     let pushed_s = start.elapsed().as_secs_f64();
-    stage.until_all_are_live("green").await?;
-    let changed_s = start.elapsed().as_secs_f64();
-    let all = to_f64(u64::try_from(apps)?);
-    let figures = Figures {
+    let Reached { applied_s, live_s } = stage.until_all_are_live("green").await?;
+    let shares = Shares::between(&cpu, &stage.cpu(), start.elapsed(), apps);
+    let changed_looks = stage.counted("turquoise_looks_total").await? - before;
+    let after = Memory::of(stage.pid());
+    tokio::time::sleep(CALM).await;
+    Ok(Figures {
         apps,
-        built_s,
-        built_rss_kib: built.rss_kib,
-        first_look_s,
+        built_s: built.live_s,
+        built_rss_kib: built_memory.rss_kib,
+        first_look_s: first_look.live_s,
+        first_look_cpu_ms,
         rest_cpu_percent: cpu_percent,
         rest_looks: looks,
         rest_asked_per_poll: to_f64(asked) / (to_f64(args.rest) / stage::POLL_S),
         rest_rss_kib: memory.rss_kib,
         rest_anonymous_kib: memory.anonymous_kib,
         pushed_s,
-        changed_s,
-        changed_looks_per_app: to_f64(stage.counted("turquoise_looks_total").await? - before) / all,
-        changed_cpu_ms_per_app: (machine::cpu_ms(stage.pid()) - cpu_before) / all,
-        after_rss_kib: Memory::of(stage.pid()).rss_kib,
-        peak_rss_kib: Memory::of(stage.pid()).peak_kib,
-    };
-    Ok(figures)
+        applied_s: pushed_s + applied_s,
+        changed_s: pushed_s + live_s,
+        changed_looks_per_app: to_f64(changed_looks) / to_f64(u64::try_from(apps)?),
+        shares,
+        after_rss_kib: after.rss_kib,
+        rest_again_rss_kib: Memory::of(stage.pid()).rss_kib,
+        peak_rss_kib: after.peak_kib,
+    })
 }

@@ -1,17 +1,23 @@
-//! The figures as a table, and the targets.
+//! The figures as a table, as JSON and as a section of RESULTS.md, and the targets.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cpu::Shares;
 use crate::machine::{Machine, to_f64};
 
-/// The targets count for this many apps and more.
+/// The targets for 1,000 apps.
 const APPS_OF_TARGETS: usize = 1000;
 /// The first full look, at most.
 const FIRST_LOOK_S_MAX: f64 = 30.0;
-/// All apps changed by one commit a repository, at most.
-const CHANGED_S_MAX: f64 = 30.0;
+/// All apps changed by one commit a repository: applied, at most.
+const APPLIED_S_MAX: f64 = 30.0;
+/// With so many apps the targets at rest count, the same for all sizes beyond.
+const APPS_OF_REST_TARGETS: usize = 500;
 /// Resident at rest, at most.
 const REST_RSS_MIB_MAX: f64 = 100.0;
 /// Of one core at rest, at most.
@@ -24,16 +30,19 @@ pub(crate) struct Figures {
     pub(crate) built_s: f64,
     pub(crate) built_rss_kib: u64,
     pub(crate) first_look_s: f64,
+    pub(crate) first_look_cpu_ms: f64,
     pub(crate) rest_cpu_percent: f64,
     pub(crate) rest_looks: u64,
     pub(crate) rest_asked_per_poll: f64,
     pub(crate) rest_rss_kib: u64,
     pub(crate) rest_anonymous_kib: u64,
     pub(crate) pushed_s: f64,
+    pub(crate) applied_s: f64,
     pub(crate) changed_s: f64,
     pub(crate) changed_looks_per_app: f64,
-    pub(crate) changed_cpu_ms_per_app: f64,
+    pub(crate) shares: Shares,
     pub(crate) after_rss_kib: u64,
+    pub(crate) rest_again_rss_kib: u64,
     pub(crate) peak_rss_kib: u64,
 }
 
@@ -42,6 +51,7 @@ pub(crate) struct Figures {
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) repos: usize,
+    pub(crate) pods: u32,
     pub(crate) worlds: Vec<Figures>,
 }
 
@@ -49,24 +59,66 @@ fn mib(kib: u64) -> f64 {
     to_f64(kib) / 1024.0
 }
 
+type Row = (&'static str, fn(&Figures) -> String);
+
+const ROWS: [Row; 14] = [
+    ("apps", |world| world.apps.to_string()),
+    ("from an empty cluster until all are live, s", |world| format!("{:.1}", world.built_s)),
+    ("resident then, MiB", |world| format!("{:.1}", mib(world.built_rss_kib))),
+    ("restarted: first full look, s (processor s)", |world| {
+        format!("{:.1} ({:.1})", world.first_look_s, world.first_look_cpu_ms / 1000.0)
+    }),
+    ("at rest: resident (of it its own), MiB", |world| {
+        format!("{:.1} ({:.1})", mib(world.rest_rss_kib), mib(world.rest_anonymous_kib))
+    }),
+    ("at rest: of a core, %", |world| format!("{:.2}", world.rest_cpu_percent)),
+    ("at rest: looks; HEAD asked for a poll", |world| {
+        format!("{}; {:.1}", world.rest_looks, world.rest_asked_per_poll)
+    }),
+    ("one commit a repository: pushes, s", |world| format!("{:.1}", world.pushed_s)),
+    ("first push to all applied, s", |world| format!("{:.1}", world.applied_s)),
+    ("first push to all live and settled, s", |world| format!("{:.1}", world.changed_s)),
+    ("looks an app; turquoise's, the sandbox's ms", |world| {
+        let Shares { turquoise_ms_per_app, sandbox_ms_per_app, .. } = world.shares;
+        format!("{:.1}; {turquoise_ms_per_app:.1}, {sandbox_ms_per_app:.1}", world.changed_looks_per_app)
+    }),
+    ("% of the machine: turquoise, sandbox", |world| {
+        format!("{:.0}, {:.0}", world.shares.turquoise_percent, world.shares.sandbox_percent)
+    }),
+    ("% of the machine: bench and git, others", |world| {
+        format!("{:.0}, {:.0}", world.shares.bench_percent, world.shares.others_percent)
+    }),
+    ("resident after, 20 s later, at the peak, MiB", |world| {
+        format!("{:.1}, {:.1}, {:.1}", mib(world.after_rss_kib), mib(world.rest_again_rss_kib), mib(world.peak_rss_kib))
+    }),
+];
+
 impl Report {
     /// Targets that were missed, in words.
     pub(crate) fn missed(&self) -> Vec<String> {
         let mut missed = Vec::new();
-        for world in self.worlds.iter().filter(|world| world.apps >= APPS_OF_TARGETS) {
-            for (what, value, max) in [
-                ("the first full look, s", world.first_look_s, FIRST_LOOK_S_MAX),
-                ("all changed by one commit a repository, s", world.changed_s, CHANGED_S_MAX),
-                ("resident at rest, MiB", mib(world.rest_rss_kib), REST_RSS_MIB_MAX),
-                ("of a core at rest, %", world.rest_cpu_percent, REST_CPU_PERCENT_MAX),
-                ("looks at rest", to_f64(world.rest_looks), to_f64(u64::try_from(world.apps).unwrap_or(0)) / 100.0),
+        for world in &self.worlds {
+            let apps = to_f64(u64::try_from(world.apps).unwrap_or(0));
+            let looks = to_f64(world.rest_looks);
+            for (from, what, value, max) in [
+                (APPS_OF_TARGETS, "the first full look, s", world.first_look_s, FIRST_LOOK_S_MAX),
+                (APPS_OF_TARGETS, "one commit a repository: applied, s", world.applied_s, APPLIED_S_MAX),
+                (APPS_OF_REST_TARGETS, "resident at rest, MiB", mib(world.rest_rss_kib), REST_RSS_MIB_MAX),
+                (APPS_OF_REST_TARGETS, "of a core at rest, %", world.rest_cpu_percent, REST_CPU_PERCENT_MAX),
+                (APPS_OF_REST_TARGETS, "looks at rest", looks, apps / 100.0),
             ] {
-                if value > max {
+                if world.apps >= from && value > max {
                     missed.push(format!("{} apps: {what}: {value:.1}, at most {max:.1}", world.apps));
                 }
             }
         }
         missed
+    }
+
+    /// What is no row.
+    fn words(&self) -> Vec<String> {
+        let growth = self.growth_kib().map(|growth| format!("{growth:.0} KiB resident at rest for each further app"));
+        growth.into_iter().chain(self.missed().into_iter().map(|words| format!("missed: {words}"))).collect()
     }
 
     /// What each further app costs at rest, in KiB, between the smallest and the largest world.
@@ -75,50 +127,52 @@ impl Report {
         let apps = u64::try_from(last.apps.checked_sub(first.apps)?).ok().filter(|apps| *apps > 0)?;
         Some((to_f64(last.rest_rss_kib) - to_f64(first.rest_rss_kib)) / to_f64(apps))
     }
+
+    fn place(&self) -> String {
+        let Machine { cores, memory_gib, load } = &self.machine;
+        let (repos, pods) = (self.repos, self.pods);
+        format!(
+            "{cores} cores, {memory_gib:.0} GiB, load {load:.1} at the start; at most {repos} repositories, {pods} pods a colour"
+        )
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { cores, memory_gib, load } = &self.machine;
-        writeln!(
-            f,
-            "{cores} cores, {memory_gib:.0} GiB, load {load:.1} at the start; at most {} repositories\n",
-            self.repos
-        )?;
-        type Row = (&'static str, fn(&Figures) -> String);
-        let rows: [Row; 12] = [
-            ("apps", |world| world.apps.to_string()),
-            ("from an empty cluster until all are live, s", |world| format!("{:.1}", world.built_s)),
-            ("  resident then, MiB", |world| format!("{:.1}", mib(world.built_rss_kib))),
-            ("restarted: first full look, s", |world| format!("{:.1}", world.first_look_s)),
-            ("at rest: resident (of it its own), MiB", |world| {
-                format!("{:.1} ({:.1})", mib(world.rest_rss_kib), mib(world.rest_anonymous_kib))
-            }),
-            ("at rest: of a core, %", |world| format!("{:.2}", world.rest_cpu_percent)),
-            ("at rest: looks; HEAD asked for a poll", |world| {
-                format!("{}; {:.1}", world.rest_looks, world.rest_asked_per_poll)
-            }),
-            ("one commit a repository: pushes, s", |world| format!("{:.1}", world.pushed_s)),
-            ("  first push to all live and settled, s", |world| format!("{:.1}", world.changed_s)),
-            ("  looks an app", |world| format!("{:.1}", world.changed_looks_per_app)),
-            ("  processor time an app, ms", |world| format!("{:.1}", world.changed_cpu_ms_per_app)),
-            ("  resident after, at most ever, MiB", |world| {
-                format!("{:.1}, {:.1}", mib(world.after_rss_kib), mib(world.peak_rss_kib))
-            }),
-        ];
-        for (name, value) in rows {
+        writeln!(f, "{}\n", self.place())?;
+        for (name, value) in ROWS {
             write!(f, "{name:<46}")?;
             for world in &self.worlds {
-                write!(f, "{:>16}", value(world))?;
+                write!(f, "{:>22}", value(world))?;
             }
             writeln!(f)?;
         }
-        if let Some(growth) = self.growth_kib() {
-            writeln!(f, "\n{growth:.0} KiB resident at rest for each further app")?;
+        writeln!(f)?;
+        self.words().iter().try_for_each(|words| writeln!(f, "{words}"))
+    }
+}
+
+/// A section of RESULTS.md.
+pub(crate) struct Written<'a> {
+    pub(crate) date: &'a str,
+    pub(crate) commit: &'a str,
+    pub(crate) report: &'a Report,
+}
+
+impl Written<'_> {
+    pub(crate) fn append(&self, file: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+        writeln!(file, "\n## Many apps: {}, commit {}\n", self.date, self.commit)?;
+        writeln!(file, "The embedded cluster, local repositories; {}.\n", self.report.place())?;
+        let rule = "--: |".repeat(self.report.worlds.len());
+        for (at, (name, value)) in ROWS.into_iter().enumerate() {
+            let cells: Vec<String> = self.report.worlds.iter().map(value).collect();
+            writeln!(file, "| {name} | {} |", cells.join(" | "))?;
+            if at == 0 {
+                writeln!(file, "| --- | {rule}")?;
+            }
         }
-        for missed in self.missed() {
-            writeln!(f, "MISSED {missed}")?;
-        }
-        Ok(())
+        writeln!(file)?;
+        self.report.words().iter().try_for_each(|words| writeln!(file, "- {words}"))
     }
 }

@@ -14,6 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
+use crate::cpu::Cpu;
 use crate::http;
 
 /// How often turquoise asks git at rest.
@@ -34,11 +35,21 @@ pub(crate) struct Stage {
     listen: SocketAddr,
     apps: usize,
     repos: usize,
+    /// The commits that were pushed last, one a repository.
+    pushed: Vec<String>,
+}
+
+/// How long it took until all apps were there.
+pub(crate) struct Reached {
+    /// The wanted colour carries what was pushed last.
+    pub(crate) applied_s: f64,
+    /// It is live, and everything is settled.
+    pub(crate) live_s: f64,
 }
 
 impl Stage {
     /// A cluster, and apps spread over bare repositories, each with a namespace of its own.
-    pub(crate) async fn open(turquoise: &Path, apps: usize, repos: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn open(turquoise: &Path, apps: usize, repos: usize, pods: u32) -> anyhow::Result<Self> {
         let turquoise = turquoise.canonicalize().with_context(|| {
             format!("failed to find the turquoise binary {}; `make bench-scale` builds it", turquoise.display())
         })?;
@@ -51,8 +62,8 @@ impl Stage {
             .spawn()
             .context("failed to start the sandbox")?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let stage = Self { folder, turquoise, sandbox, daemon: None, listen, apps, repos };
-        stage.write_repos()?;
+        let mut stage = Self { folder, turquoise, sandbox, daemon: None, listen, apps, repos, pushed: Vec::new() };
+        stage.write_repos(pods)?;
         let start = Instant::now();
         while !stage.path("kubeconfig").exists() {
             ensure!(start.elapsed() < STEP_MAX, "the sandbox did not start");
@@ -77,13 +88,13 @@ impl Stage {
         (repo..self.apps).step_by(self.repos)
     }
 
-    fn write_repos(&self) -> anyhow::Result<()> {
+    fn write_repos(&mut self, pods: u32) -> anyhow::Result<()> {
         let mut config = "apiVersion: turquoise.dev/v1alpha1\nkind: Configuration\nrepos:\n".to_owned();
         for repo in 0..self.repos {
             let name = repo_name(repo);
             writeln!(config, "- url: {name}.git\n  poll: {POLL_S}s\n  grants: {{namespaces: [{name}]}}")?;
             for app in self.apps_of(repo) {
-                write_app(&self.path(&name).join(format!("app-{app:04}")), app)?;
+                write_app(&self.path(&name).join(format!("app-{app:04}")), app, pods)?;
             }
             self.git(&["init", "--quiet", "--initial-branch=main", &name], "")?;
             self.git(&["add", "--all"], &name)?;
@@ -91,11 +102,17 @@ impl Stage {
             self.git(&["clone", "--quiet", "--bare", &name, &format!("{name}.git")], "")?;
             self.git(&["remote", "add", "origin", &format!("../{name}.git")], &name)?;
         }
+        self.pushed = self.heads()?;
         Ok(fs::write(self.path("config.yaml"), config)?)
     }
 
+    /// Where the clones stand, by repository.
+    fn heads(&self) -> anyhow::Result<Vec<String>> {
+        (0..self.repos).map(|repo| self.git(&["rev-parse", "HEAD"], &repo_name(repo))).collect()
+    }
+
     /// Commits a version of all apps in each repository, on top of what turquoise committed. Nothing is pushed yet.
-    pub(crate) fn commit_version(&self, version: &str) -> anyhow::Result<()> {
+    pub(crate) fn commit_version(&mut self, version: &str) -> anyhow::Result<()> {
         for repo in 0..self.repos {
             let name = repo_name(repo);
             self.git(&["fetch", "--quiet", "origin", "main"], &name)?;
@@ -107,6 +124,7 @@ impl Stage {
             }
             self.git(&["commit", "--quiet", "--all", &format!("--message=Release {version}")], &name)?;
         }
+        self.pushed = self.heads()?;
         Ok(())
     }
 
@@ -149,29 +167,49 @@ impl Stage {
         lines[lines.len().saturating_sub(LAST_WORDS_LINES)..].join("\n")
     }
 
-    /// Waits until every app serves a colour and is settled at its repository's HEAD.
-    pub(crate) async fn until_all_are_live(&self, colour: &str) -> anyhow::Result<()> {
+    /// Processor time that was used up to now.
+    pub(crate) fn cpu(&self) -> Cpu {
+        Cpu::now(self.pid(), self.sandbox.id())
+    }
+
+    /// Waits until every app carries what was pushed last in a colour, serves that colour, and is settled.
+    pub(crate) async fn until_all_are_live(&self, colour: &str) -> anyhow::Result<Reached> {
         let start = Instant::now();
+        let mut applied_s = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let text = http::get(self.listen, "/api/v1/apps").await.unwrap_or_default();
             let answer: Value = serde_json::from_str(&text).unwrap_or_default();
             let apps = answer["apps"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let carries = |app: &&Value| self.carries(app, colour);
             let is_live = |app: &&Value| {
-                app["phase"] == "settled"
+                carries(app)
+                    && app["phase"] == "settled"
                     && app["serving"] == colour
                     && app["declared"] == colour
                     && app["error"].is_null()
             };
+            if applied_s.is_none() && apps.iter().filter(carries).count() == self.apps {
+                applied_s = Some(start.elapsed().as_secs_f64());
+            }
             let live = apps.iter().filter(is_live).count();
             if live == self.apps {
-                return Ok(());
+                let live_s = start.elapsed().as_secs_f64();
+                return Ok(Reached { applied_s: applied_s.unwrap_or(live_s), live_s });
             }
             if start.elapsed() > STEP_MAX {
                 let other = apps.iter().find(|app| !is_live(app)).cloned().unwrap_or_default();
                 bail!("{live} of {} are live in {colour}; one that is not: {other:#}", self.apps);
             }
         }
+    }
+
+    /// Whether a colour of an app carries the commit that was pushed last.
+    fn carries(&self, app: &Value, colour: &str) -> bool {
+        let revision = app["colours"][colour]["revision"].as_str();
+        let repo = app["repo"].as_str().and_then(|repo| repo.rsplit('/').next()?.strip_suffix(".git"));
+        let pushed = (0..self.repos).find(|one| repo == Some(&repo_name(*one))).and_then(|one| self.pushed.get(one));
+        revision.is_some() && revision == pushed.map(String::as_str)
     }
 
     /// The sum of a counter over all its labels.
@@ -213,8 +251,8 @@ fn repo_name(repo: usize) -> String {
     format!("team-{repo:02}")
 }
 
-/// An app of a Deployment with one pod a colour and no probe, a generated ConfigMap, a live Service and a preview.
-fn write_app(folder: &Path, app: usize) -> anyhow::Result<()> {
+/// An app of a Deployment without probes, a generated ConfigMap, a live Service and a preview.
+fn write_app(folder: &Path, app: usize, pods: u32) -> anyhow::Result<()> {
     let name = format!("app-{app:04}");
     let colour = |colour: &str| {
         format!(
@@ -227,7 +265,7 @@ fn write_app(folder: &Path, app: usize) -> anyhow::Result<()> {
         )
     };
     let deployment = format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: 1\n  selector:\n    matchLabels: {{app: {name}}}\n  \
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: {pods}\n  selector:\n    matchLabels: {{app: {name}}}\n  \
          template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      containers:\n      - name: web\n        image: shop\n        args: [backend]\n        \
          envFrom:\n        - configMapRef: {{name: {name}}}\n"
     );
