@@ -242,7 +242,12 @@ impl Reconciler {
             .filter_map(|(_, state)| state.record.as_ref())
             .map(|record| Carried { revision: record.revision.clone(), deployed_at: record.deployed_at.clone() })
             .collect();
-        let seen = Seen { carried, flipped_under: observed.flip().map(|flip| flip.head.clone()) };
+        let flip = observed.flip();
+        let seen = Seen {
+            carried,
+            flipped_under: flip.map(|flip| flip.head.clone()),
+            flipped_to: flip.map(|flip| flip.revision.clone()),
+        };
         let commit = head.clone();
         let desired = match self.git(move |repo, app| repo.look(app, &commit, &seen)).await? {
             Ok(desired) => desired,

@@ -135,6 +135,7 @@ impl Papers {
             wanted.extend(lock.pins.iter().filter_map(|(_, pin)| Some(pin.as_ref()?.revision.clone())));
         }
         wanted.extend(seen.carried.iter().map(|carried| carried.revision.clone()));
+        wanted.extend(seen.flipped_to.clone());
         let (renders, overlays) = content(&mut ground, wanted)?;
         let desired = Desired {
             app: app.name.clone(),

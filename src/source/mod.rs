@@ -117,6 +117,8 @@ pub struct Seen {
     pub carried: Vec<Carried>,
     /// HEAD when traffic was switched last.
     pub flipped_under: Option<CommitId>,
+    /// The revision that it was switched to.
+    pub flipped_to: Option<CommitId>,
 }
 
 /// What the cluster says that a colour carries: from the annotations of its workloads.
@@ -355,7 +357,7 @@ impl Repo {
     fn bring(&self, seen: &Seen) -> Result<(), SourceError> {
         let named = seen.carried.iter().flat_map(|carried| [&carried.revision, &carried.deployed_at]);
         self.handles.with(|git| {
-            for commit in named.chain(&seen.flipped_under).filter(|commit| ground::find(git, commit).is_none()) {
+            for commit in named.chain(&seen.flipped_under).chain(&seen.flipped_to).filter(|commit| ground::find(git, commit).is_none()) {
                 if let Ok(id) = Oid::from_str(commit.as_str()) {
                     self.origin.bring(id);
                 }

@@ -367,7 +367,7 @@ fn what_the_cluster_carries_is_compared_with_head() {
         Carried { revision: first.clone(), deployed_at: first.clone() },
         Carried { revision: gone.clone(), deployed_at: gone.clone() },
     ];
-    let seen = Seen { carried, flipped_under: Some(gone.clone()) };
+    let seen = Seen { carried, flipped_under: Some(gone.clone()), flipped_to: None };
     let desired = repo.look(&app, &world.head(), &seen).expect("a look").expect("not blocked");
     assert!(desired.unchanged_since.contains(&first) && !desired.unchanged_since.contains(&gone));
     assert!(desired.renders.contains_key(&first) && !desired.renders.contains_key(&gone));

@@ -10,7 +10,7 @@ use crate::core::action::{Action, Commit, NewBounds, Size, Topic};
 use crate::core::colour::Colour;
 use crate::core::desired::Role;
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Record, Serving};
+use crate::core::observed::{Record, Serving, WatchState};
 use crate::core::report::{Alert, Phase, Plan, Waiting};
 use crate::core::text::OneLine;
 use crate::core::verdict::Verdict;
@@ -73,12 +73,21 @@ fn withdrawal(view: &View<'_>, serving: Colour) -> Option<Commit> {
     Some(commit::say(view, commit::empty(view, Some(serving), Topic::Withdraw), revision, Verdict::Withdrawn))
 }
 
-/// What serves by its pin and was withdrawn before is released: a person took the withdrawal back before traffic had
-/// moved away.
+/// What serves by its pin is released, whatever was said of it before: a person took a withdrawal back before traffic had
+/// moved away, or a rejection, and the watch that is over by now bears them out.
 fn released_again(view: &View<'_>, serving: Colour) -> Option<Commit> {
-    let pin = view.released_pin(serving).filter(|pin| view.newest(&pin.revision) == Some(Verdict::Withdrawn))?;
+    let pin = view.released_pin(serving)?;
+    let passed = || {
+        let flip = view.observed.flip();
+        flip.is_some_and(|flip| flip.watch == WatchState::Passed && flip.revision == pin.revision)
+    };
+    let is_taken_back = match view.newest(&pin.revision)? {
+        Verdict::Withdrawn => true,
+        Verdict::Rejected => passed(),
+        Verdict::Released | Verdict::Superseded | Verdict::Verified => false,
+    };
     let empty = commit::empty(view, Some(serving), Topic::Pin { colour: serving });
-    Some(commit::say(view, empty, &pin.revision, Verdict::Released))
+    is_taken_back.then(|| commit::say(view, empty, &pin.revision, Verdict::Released))
 }
 
 /// What is missing of the serving colour is created again from its pin (rule 7).

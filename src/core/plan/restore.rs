@@ -6,6 +6,7 @@ use super::draft::Draft;
 use super::view::View;
 use crate::core::action::{Action, Commit, RejectionEdit, Topic};
 use crate::core::colour::Colour;
+use crate::core::ids::CommitId;
 use crate::core::lock::{Lock, Pin, PinState};
 use crate::core::observed::FlipRecord;
 use crate::core::report::{Phase, Plan};
@@ -15,7 +16,7 @@ use crate::core::verdict::Verdict;
 pub(super) fn is_due(view: &View<'_>, declared: Colour, serving: Colour) -> bool {
     let settled = declared == serving;
     let knows = view.pin(serving).is_some_and(|pin| holds(view, serving, pin));
-    view.record(serving).is_some()
+    carried(view, serving).is_some()
         && if settled {
             !knows || view.desired.rewritten
         } else {
@@ -42,11 +43,20 @@ fn misled(view: &View<'_>) -> bool {
     view.desired.rewritten || view.selector_change().is_some_and(|change| change.from_elsewhere)
 }
 
+/// What a colour carries, as its workloads say. Where they are gone and git knows of nothing there either, the live
+/// Service's record still tells what traffic was switched to.
+fn carried<'a>(view: &View<'a>, colour: Colour) -> Option<&'a CommitId> {
+    let flipped = || {
+        let flip = view.observed.flip().filter(|flip| flip.from == colour.other());
+        flip.filter(|_| view.pin(colour).is_none()).map(|flip| &flip.revision)
+    };
+    view.record(colour).map(|record| &record.revision).or_else(flipped)
+}
+
 /// Whether a pin is of what the colour carries.
 fn holds(view: &View<'_>, colour: Colour, pin: &Pin) -> bool {
-    view.record(colour).is_some_and(|record| {
-        pin.revision == record.revision || view.desired.same_content(&pin.revision, &record.revision, colour)
-    })
+    carried(view, colour)
+        .is_some_and(|revision| pin.revision == *revision || view.desired.same_content(&pin.revision, revision, colour))
 }
 
 /// The commit that restores; `None` where nothing is to be written.
@@ -83,13 +93,13 @@ fn from_own_lock(view: &View<'_>, mut commit: Commit, own: &Lock) -> Commit {
 /// As the workloads' annotations say: what serves, and what took traffic before and is kept. A verdict that went with the
 /// history is said again.
 fn from_cluster(view: &View<'_>, commit: Commit, serving: Colour) -> Commit {
-    let Some(record) = view.record(serving) else { return commit };
-    let Some(mut commit) = commit::pin(view, commit.clone(), serving, &record.revision, PinState::Released) else {
+    let Some(revision) = carried(view, serving) else { return commit };
+    let Some(mut commit) = commit::pin(view, commit.clone(), serving, revision, PinState::Released) else {
         return commit;
     };
     let unheard = view.desired.rewritten || view.desired.own_lock.is_none();
-    if unheard && !view.desired.verdicts.mentions(&record.revision) {
-        commit = commit::say(view, commit, &record.revision, Verdict::Released);
+    if unheard && !view.desired.verdicts.mentions(revision) {
+        commit = commit::say(view, commit, revision, Verdict::Released);
     }
     let idle = serving.other();
     let kept = view.record(idle).filter(|record| record.in_use && view.pin(idle).is_none());

@@ -127,6 +127,7 @@ impl World {
         let records = || observed.colours.iter().filter_map(|(_, state)| state.record.as_ref());
         let mut wanted: BTreeSet<usize> = [head, revision].into_iter().chain(pins).collect();
         wanted.extend(records().map(|record| index(&record.revision)));
+        wanted.extend(observed.flip().map(|flip| index(&flip.revision)));
         let unchanged_since = records()
             .filter(|record| self.git.unchanged_since(index(&record.deployed_at)))
             .map(|record| record.deployed_at.clone())
