@@ -357,7 +357,11 @@ impl Repo {
     fn bring(&self, seen: &Seen) -> Result<(), SourceError> {
         let named = seen.carried.iter().flat_map(|carried| [&carried.revision, &carried.deployed_at]);
         self.handles.with(|git| {
-            for commit in named.chain(&seen.flipped_under).chain(&seen.flipped_to).filter(|commit| ground::find(git, commit).is_none()) {
+            for commit in named
+                .chain(&seen.flipped_under)
+                .chain(&seen.flipped_to)
+                .filter(|commit| ground::find(git, commit).is_none())
+            {
                 if let Ok(id) = Oid::from_str(commit.as_str()) {
                     self.origin.bring(id);
                 }
