@@ -120,7 +120,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             }
             EntryKind::Directory => {
                 let base = self.run_directory(frame, entry, &path, None)?;
-                accumulated.merge_config(base.config.as_deref()).map_err(|reason| here(self, reason))?;
+                accumulated.config.merge(&base.config).map_err(|reason| here(self, reason))?;
                 for (name, var) in base.vars {
                     if accumulated.vars.insert(name.clone(), var).is_some() {
                         return Err(here(self, format!("the variable `{name}` is declared twice")));

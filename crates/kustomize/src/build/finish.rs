@@ -24,7 +24,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let order = Order::new(order.map(|options| &options.value))
             .map_err(|reason| self.fail(reason, &frame.path, position))?;
         let Accumulated { mut resources, config, vars } = accumulated;
-        let config = config.as_deref().unwrap_or_else(|| crate::config::Config::builtin_ref());
+        let config = config.get();
         add_hashes(&mut resources);
         names::fix_references(&mut resources, config).map_err(|reason| here(self, reason))?;
         let unused =
