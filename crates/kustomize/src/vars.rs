@@ -125,7 +125,7 @@ fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usi
                 *item = replace(text)?;
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) => {}
     }
     Ok(())
 }

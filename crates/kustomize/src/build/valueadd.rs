@@ -46,7 +46,7 @@ fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result
         return Ok(());
     };
     match value {
-        Value::Null => {
+        Value::Null(_) => {
             *value = Value::Object(Map::new());
             set(value, path, new, position)
         }

@@ -162,7 +162,8 @@ pub(crate) fn apply_json(
     {
         metadata.insert("annotations", Value::Object(Map::new()));
     }
-    let object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
+    let mut object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
+    object.values_mut().for_each(Value::write_nulls);
     let before = std::mem::replace(&mut resource.object, object);
     resource.shared.clear();
     if resource.name().is_empty() {
