@@ -288,7 +288,7 @@ impl<'i, 'b> Reader<'i, 'b> {
             self.place = outer.below(&key, depth);
             let (mut value, node) = self.value(event, value_span, depth + 1)?;
             self.place = outer;
-            if self.place.is_text(depth) {
+            if self.place.is_text(depth) && !merge {
                 value = self.place.text(value, written);
             } else if nothing {
                 value = "".into();
