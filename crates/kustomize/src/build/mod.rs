@@ -8,6 +8,7 @@ mod openapi;
 mod origin;
 mod plugins;
 mod steps;
+mod survey;
 mod valueadd;
 
 use std::collections::BTreeMap;

@@ -59,12 +59,29 @@ fn settle_numbers(value: &mut Value) {
     }
 }
 
+/// What is wrong with operations whatever they are applied to.
+pub(crate) fn check(operations: &[Operation]) -> Result<(), String> {
+    operations.iter().try_for_each(|operation| {
+        operation.path.as_ref().ok_or(NO_PATH)?;
+        match operation.op.as_str() {
+            "add" | "remove" | "replace" | "test" | "move" | "copy" => Ok(()),
+            other => Err(unknown(other)),
+        }
+    })
+}
+
+const NO_PATH: &str = "an operation has no `path`";
+
+fn unknown(op: &str) -> String {
+    format!("`{op}` is no operation; it is add, remove, replace, move, copy or test")
+}
+
 /// Applies the operations in order.
 pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> Result<Map, String> {
     let mut root = Value::Object(object);
     let mut copied = 0;
     for operation in operations {
-        let path = operation.path.as_deref().ok_or("an operation has no `path`")?;
+        let path = operation.path.as_deref().ok_or(NO_PATH)?;
         run(&mut root, operation, path, &mut copied, budget)
             .map_err(|why| format!("operation `{}` at `{path}` does not apply: {why}", operation.op))?;
     }
@@ -118,7 +135,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, 
             }
             Ok(())
         }
-        other => Err(format!("`{other}` is no operation; it is add, remove, replace, move, copy or test")),
+        other => Err(unknown(other)),
     }
 }
 

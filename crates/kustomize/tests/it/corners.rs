@@ -414,7 +414,8 @@ metadata: {name: a}
 #[test]
 fn corner_files_are_the_originals() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corners");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).expect("the folder is there").flatten().map(|f| f.path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder is there").flatten().map(|f| f.path()).collect();
     paths.sort();
     assert!(!paths.is_empty());
     for path in paths {
