@@ -51,7 +51,7 @@ fn walk(
     let Some(remaining) = path else { return set(value) };
     let (segment, rest) = first_segment(remaining);
     match value {
-        Value::Null => Ok(()),
+        Value::Null(_) => Ok(()),
         Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, path, make, set)),
         Value::Object(map) => {
             let (field, is_list) = match segment.strip_suffix("[]") {
@@ -62,13 +62,13 @@ fn walk(
                 return Err("a field name is empty".into());
             }
             if make != Make::Nothing && !is_list && !map.contains_key(field) {
-                map.insert(field.to_string(), Value::Null);
+                map.insert(field.to_string(), Value::NULL);
             }
             let Some(next) = map.get_mut(field) else { return Ok(()) };
             if next.is_null() {
                 *next = match (is_list, rest.is_none(), make) {
                     (true, _, _) => Value::Array(Vec::new()),
-                    (false, _, Make::Nothing) => Value::Null,
+                    (false, _, Make::Nothing) => Value::NULL,
                     (false, true, Make::Scalar) => "".into(),
                     (false, true, Make::Map) | (false, false, _) => Value::Object(Map::new()),
                 };

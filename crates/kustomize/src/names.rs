@@ -122,10 +122,12 @@ struct Referrer<'a> {
 impl<'a> Referrer<'a> {
     fn set(&self, value: &mut Value) -> Result<(), String> {
         match value {
-            Value::Null => Ok(()),
+            Value::Null(_) => Ok(()),
             Value::Array(items) => items.iter_mut().try_for_each(|item| match item {
                 Value::Array(_) => Err("a name is a list of lists".into()),
-                Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.set(item),
+                Value::Object(_) | Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                    self.set(item)
+                }
             }),
             Value::Object(map) => {
                 let name = map.get("name").and_then(text_of).ok_or("the reference has no `name`")?;

@@ -39,7 +39,7 @@ pub(crate) fn apply(resources: &mut [Resource], replacement: &Replacement, writt
 
 fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null => true,
+        Value::Null(_) => true,
         Value::Object(map) => map.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
@@ -212,7 +212,7 @@ pub(crate) fn look_up<'v>(value: &'v Value, segments: &[String]) -> Option<&'v V
                 None if segment == "-" => items.last()?,
                 None => items.get(segment.parse::<usize>().ok()?)?,
             },
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
         };
     }
     Some(current)
@@ -314,7 +314,7 @@ fn visit(value: &mut Value, path: &[Segment], make: Option<&Value>, made: bool, 
             }
             Ok(())
         }
-        (Segment::Field(_) | Segment::Index(_) | Segment::Every | Segment::Match { .. }, Value::Null) => Ok(()),
+        (Segment::Field(_) | Segment::Index(_) | Segment::Every | Segment::Match { .. }, Value::Null(_)) => Ok(()),
         (Segment::Index(index), Value::Object(map)) => {
             map.get_mut(&index.to_string()).map_or(Ok(()), |value| visit(value, rest, make, false, set))
         }
@@ -330,7 +330,7 @@ fn fresh(rest: &[Segment], make: &Value) -> Value {
         None => match make {
             Value::Object(_) => Value::Object(Map::new()),
             Value::Array(_) => Value::Array(Vec::new()),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::NULL,
         },
     }
 }
@@ -367,7 +367,7 @@ fn set_field(field: &mut Value, made: bool, value: &Value, options: &FieldOption
         Value::Bool(_) if typed.is_boolean() => typed,
         Value::Number(_) => return Err(format!("`{text}` is no number, which the field holds")),
         Value::Bool(_) => return Err(format!("`{text}` is no boolean, which the field holds")),
-        Value::Null | Value::Object(_) | Value::Array(_) => typed,
+        Value::Null(_) | Value::Object(_) | Value::Array(_) => typed,
     };
     Ok(())
 }

@@ -97,6 +97,16 @@ impl From<Source> for Origin {
     }
 }
 
+/// Makes the map of annotations where there is none: the original keeps its notes there, so once there are some, whoever
+/// adds to annotations finds a map. An empty one vanishes at the end.
+pub(crate) fn open_annotations(object: &mut Map) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        && metadata.get("annotations").is_none_or(Value::is_null)
+    {
+        metadata.insert("annotations", Value::Object(Map::new()));
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resource {
     /// The object; empty once a patch deleted it.

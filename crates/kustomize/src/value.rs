@@ -10,15 +10,30 @@ use serde_json::Number;
 pub(crate) use smol_str::SmolStr as Text;
 
 /// A value of JSON.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Value {
-    #[default]
-    Null,
+    Null(Null),
     Bool(bool),
     Number(Number),
     String(Text),
     Array(Vec<Value>),
     Object(Map),
+}
+
+/// How null stands in a manifest: a strategic merge drops fields that were left out and keeps those that were written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Null {
+    /// `null` or `~`.
+    Written,
+    /// Nothing at all, as in `emptyDir:` at the end of a line.
+    LeftOut,
+}
+
+impl PartialEq for Null {
+    /// One null is as good as the other.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Entries in the order of their keys, no key twice.
@@ -115,7 +130,7 @@ impl Map {
         let at = match self.find(key) {
             Ok(at) => at,
             Err(at) => {
-                self.entries.insert(at, (key.into(), Value::Null));
+                self.entries.insert(at, (key.into(), Value::NULL));
                 at
             }
         };
@@ -186,8 +201,10 @@ impl FromIterator<(Text, Value)> for Map {
 }
 
 impl Value {
+    pub(crate) const NULL: Value = Value::Null(Null::Written);
+
     pub(crate) fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+        matches!(self, Value::Null(_))
     }
 
     pub(crate) fn is_number(&self) -> bool {
@@ -256,6 +273,16 @@ impl Value {
         path.iter().try_fold(self, |value, key| value.get_mut(key))
     }
 
+    /// Makes every null one that is written: so it comes out of JSON, which knows no other.
+    pub(crate) fn write_nulls(&mut self) {
+        match self {
+            Value::Null(_) => *self = Value::NULL,
+            Value::Array(items) => items.iter_mut().for_each(Value::write_nulls),
+            Value::Object(map) => map.values_mut().for_each(Value::write_nulls),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
     /// Leaves null.
     pub(crate) fn take(&mut self) -> Value {
         std::mem::take(self)
@@ -264,7 +291,7 @@ impl Value {
     /// The same for the world outside.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
-            Value::Null => serde_json::Value::Null,
+            Value::Null(_) => serde_json::Value::Null,
             Value::Bool(value) => serde_json::Value::Bool(*value),
             Value::Number(number) => serde_json::Value::Number(number.clone()),
             Value::String(text) => serde_json::Value::String(text.to_string()),
@@ -278,10 +305,16 @@ fn map_to_json(map: &Map) -> serde_json::Map<String, serde_json::Value> {
     map.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect()
 }
 
+impl Default for Value {
+    fn default() -> Self {
+        Self::NULL
+    }
+}
+
 impl From<serde_json::Value> for Value {
     fn from(value: serde_json::Value) -> Self {
         match value {
-            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Null => Value::NULL,
             serde_json::Value::Bool(value) => Value::Bool(value),
             serde_json::Value::Number(number) => Value::Number(number),
             serde_json::Value::String(text) => Value::String(text.into()),

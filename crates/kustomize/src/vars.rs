@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::value::Value;
 
+use crate::error::Problem;
 use crate::fieldspec::{FieldSpec, Make};
 use crate::kustomization::Var;
 use crate::limits::COPIED_BYTES_MAX;
@@ -14,36 +15,29 @@ use crate::transform::apply_to;
 use crate::yaml::text_of;
 
 /// Adds variables to those known, and marks the objects they are read from.
-pub(crate) fn declare(
-    vars: &mut BTreeMap<String, Var>,
-    added: &[&Var],
-    resources: &mut [Resource],
-) -> Result<(), String> {
-    for var in added {
-        let cluster_scoped = schema::is_cluster_scoped(&var.gvk.api_version(), &var.gvk.kind);
-        let namespace = effective_namespace(cluster_scoped, var.object_namespace.as_str().into());
-        let by_namespace = cluster_scoped || !var.object_namespace.is_empty();
-        let fits = |resource: &Resource| {
-            resource.all_ids().iter().any(|id| {
-                id.gvk == var.gvk && id.name == var.object_name && (!by_namespace || id.namespace == namespace)
-            })
-        };
-        let mut found = resources.iter_mut().filter(|resource| fits(resource));
-        let (first, second) = (found.next(), found.next());
-        if second.is_some() {
-            let hint = if var.object_namespace.is_empty() { "; give `objref` a namespace" } else { "" };
-            return Err(format!("the variable `{}` could be read from several objects{hint}", var.name));
-        }
-        if let Some(first) = first {
-            first.variables.push(var.name.clone());
-        }
+pub(crate) fn declare(vars: &mut BTreeMap<String, Var>, var: Var, resources: &mut [Resource]) -> Result<(), String> {
+    let cluster_scoped = schema::is_cluster_scoped(&var.gvk.api_version(), &var.gvk.kind);
+    let namespace = effective_namespace(cluster_scoped, var.object_namespace.as_str().into());
+    let by_namespace = cluster_scoped || !var.object_namespace.is_empty();
+    let fits = |resource: &Resource| {
+        resource
+            .all_ids()
+            .iter()
+            .any(|id| id.gvk == var.gvk && id.name == var.object_name && (!by_namespace || id.namespace == namespace))
+    };
+    let mut found = resources.iter_mut().filter(|resource| fits(resource));
+    let (first, second) = (found.next(), found.next());
+    if second.is_some() {
+        let hint = if var.object_namespace.is_empty() { "; give `objref` a namespace" } else { "" };
+        return Err(format!("the variable `{}` could be read from several objects{hint}", var.name));
     }
-    for var in added {
-        if vars.insert(var.name.clone(), (*var).clone()).is_some() {
-            return Err(format!("the variable `{}` is declared twice", var.name));
-        }
+    if let Some(first) = first {
+        first.variables.push(var.name.clone());
     }
-    Ok(())
+    match vars.insert(var.name.clone(), var) {
+        Some(other) => Err(format!("the variable `{}` is declared twice", other.name)),
+        None => Ok(()),
+    }
 }
 
 /// Replaces every variable in every field that may hold one. Returns the names of variables that nothing uses.
@@ -51,15 +45,18 @@ pub(crate) fn resolve(
     resources: &mut [Resource],
     vars: &BTreeMap<String, Var>,
     fields: &[FieldSpec],
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, Problem> {
     let mut values = BTreeMap::new();
     for (name, var) in vars {
+        let fail = |reason: String| {
+            let (path, position) = &var.place;
+            Problem::at(path, *position, format!("the variable `{name}` {reason}"))
+        };
         let holder = resources.iter().find(|resource| resource.variables.contains(name)).ok_or_else(|| {
-            format!("the variable `{name}` refers to {} `{}`, which is not in the build", var.gvk.kind, var.object_name)
+            fail(format!("refers to {} `{}`, which is not in the build", var.gvk.kind, var.object_name))
         })?;
-        let value = field_value(holder, &var.field_path).ok_or_else(|| {
-            format!("the variable `{name}` reads `{}`, which {} does not have", var.field_path, holder.id())
-        })?;
+        let value = field_value(holder, &var.field_path)
+            .ok_or_else(|| fail(format!("reads `{}`, which {} does not have", var.field_path, holder.id())))?;
         values.insert(name.clone(), Known { value, used: false });
     }
     if values.is_empty() {
@@ -125,7 +122,7 @@ fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usi
                 *item = replace(text)?;
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) => {}
     }
     Ok(())
 }

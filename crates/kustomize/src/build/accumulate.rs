@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Accumulated, Builder, Fallible, Frame, manifests};
 use crate::error::{BuildError, Position};
 use crate::generate::{self, GeneratedKind};
-use crate::kustomization::{GeneratorOptions, Placed};
+use crate::kustomization::{GeneratorOptions, Placed, Var};
 use crate::limits::RESOURCES_MAX;
 use crate::object::{Object, Output};
 use crate::patch::apply::Index;
@@ -53,7 +53,6 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         let frame = self.enter(&directory, String::new())?;
         self.build_metadata.clone_from(&frame.kustomization.build_metadata);
-        self.set_schema(&frame)?;
         let mut accumulated = Accumulated::default();
         self.run_frame(&frame, &mut accumulated)?;
         let resources = self.finish(&frame, accumulated)?;
@@ -67,19 +66,30 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         Ok(Output { objects, warnings: std::mem::take(&mut self.warnings) })
     }
 
-    /// Everything a kustomization says, in the order of the original whatever the order in the file.
-    pub(super) fn run_frame(&mut self, frame: &Frame, accumulated: &mut Accumulated) -> Fallible<()> {
+    /// Everything a kustomization says. If it fails, all else that is wrong with it is said, too.
+    fn run_frame(&mut self, frame: &Frame, accumulated: &mut Accumulated) -> Fallible<()> {
+        self.run_steps(frame, accumulated).map_err(|mut errors| {
+            self.survey(frame, &mut errors);
+            errors
+        })
+    }
+
+    /// In the order of the original whatever the order in the file.
+    fn run_steps(&mut self, frame: &Frame, accumulated: &mut Accumulated) -> Fallible<()> {
         let k = &frame.kustomization;
+        self.set_schema(frame)?;
         self.add_resources(frame, accumulated, &k.resources)?;
         self.add_configurations(frame, accumulated)?;
         self.run_generators(frame, accumulated)?;
         self.run_components(frame, accumulated)?;
         self.run_transformers(frame, accumulated)?;
         self.run_validators(frame, accumulated)?;
-        let added: Vec<&crate::kustomization::Var> = k.vars.iter().map(|var| &var.value).collect();
-        let position = k.vars.first().map_or_else(Position::default, |var| var.position);
-        vars::declare(&mut accumulated.vars, &added, &mut accumulated.resources)
-            .map_err(|reason| self.fail(reason, &frame.path, position))
+        for var in &k.vars {
+            let added = Var { place: (frame.path.clone(), var.position), ..var.value.clone() };
+            vars::declare(&mut accumulated.vars, added, &mut accumulated.resources)
+                .map_err(|reason| self.fail(reason, &frame.path, var.position))?;
+        }
+        Ok(())
     }
 
     /// Adds files and directories. Problems of one do not hide those of the others.
@@ -120,7 +130,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             }
             EntryKind::Directory => {
                 let base = self.run_directory(frame, entry, &path, None)?;
-                accumulated.merge_config(base.config.as_deref()).map_err(|reason| here(self, reason))?;
+                accumulated.config.merge(&base.config).map_err(|reason| here(self, reason))?;
                 for (name, var) in base.vars {
                     if accumulated.vars.insert(name.clone(), var).is_some() {
                         return Err(here(self, format!("the variable `{name}` is declared twice")));
@@ -174,7 +184,6 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     }
 
     fn run_sub(&mut self, sub: &Frame, component_of: Option<Accumulated>) -> Fallible<Accumulated> {
-        self.set_schema(sub)?;
         let is_component = component_of.is_some();
         if is_component != sub.kustomization.is_component {
             let message = if is_component {

@@ -2,7 +2,7 @@
 
 use super::origin::{ORIGIN_KEY, TRANSFORMATIONS_KEY, remove_annotation};
 use super::{Accumulated, Builder, Fallible, Frame};
-use crate::error::{Position, Warning};
+use crate::error::{Position, Problem, Warning};
 use crate::generate::hash::hash;
 use crate::names;
 use crate::order::{Order, sort};
@@ -18,17 +18,17 @@ const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kustomize-(de
 
 impl<T: FileTree + ?Sized> Builder<'_, T> {
     pub(super) fn finish(&mut self, frame: &Frame, accumulated: Accumulated) -> Fallible<Vec<Resource>> {
-        let here = |this: &Self, reason: String| this.fail(reason, &frame.path, Position::default());
+        let here = |this: &Self, problem: Problem| this.fail(problem, &frame.path, Position::default());
         let order = frame.kustomization.sort_options.as_ref();
         let position = order.map_or_else(Position::default, |options| options.position);
         let order = Order::new(order.map(|options| &options.value))
             .map_err(|reason| self.fail(reason, &frame.path, position))?;
         let Accumulated { mut resources, config, vars } = accumulated;
-        let config = config.as_deref().unwrap_or_else(|| crate::config::Config::builtin_ref());
+        let config = config.get();
         add_hashes(&mut resources);
-        names::fix_references(&mut resources, config).map_err(|reason| here(self, reason))?;
+        names::fix_references(&mut resources, config).map_err(|reason| here(self, reason.into()))?;
         let unused =
-            vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|reason| here(self, reason))?;
+            vars::resolve(&mut resources, &vars, &config.var_reference).map_err(|problem| here(self, problem))?;
         for name in unused {
             let message = format!("the variable `{name}` is never used");
             self.warnings.push(Warning { path: frame.path.clone(), line: 0, message });

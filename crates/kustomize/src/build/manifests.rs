@@ -42,7 +42,7 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
             let object = check(value).map_err(|message| Problem::at(&path, at, message))?;
             let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
             match object.get("items") {
-                Some(Value::Null) if is_list => {}
+                Some(Value::Null(_)) if is_list => {}
                 Some(Value::Array(_)) if is_list => {
                     let items = object.into_iter().find(|(key, _)| key == "items").map(|(_, items)| items);
                     next.extend(items.map(into_items).unwrap_or_default().into_iter().map(|item| (item, line)));
@@ -63,7 +63,7 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
 fn into_items(items: Value) -> Vec<Value> {
     match items {
         Value::Array(items) => items,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
     }
 }
 
@@ -78,7 +78,7 @@ fn check(value: Value) -> Result<Map, String> {
     };
     let kind = match object.get("kind") {
         Some(Value::String(kind)) if !kind.is_empty() => kind,
-        Some(Value::Null) | None => return Err("the resource has no `kind`".into()),
+        Some(Value::Null(_)) | None => return Err("the resource has no `kind`".into()),
         Some(_) => return Err("`kind` must be a string that is not empty".into()),
     };
     if object.get("apiVersion").is_some_and(|version| !version.is_string()) {

@@ -8,12 +8,13 @@ mod openapi;
 mod origin;
 mod plugins;
 mod steps;
+mod survey;
 mod valueadd;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::Config;
+use crate::config::{Config, Gathered};
 use crate::error::{BuildError, BuildErrors, Position, Problem, Warning};
 use crate::kustomization::{Kustomization, Var};
 use crate::object::Output;
@@ -89,19 +90,13 @@ type Fallible<T> = Result<T, Vec<BuildError>>;
 #[derive(Default)]
 struct Accumulated {
     resources: Vec<Resource>,
-    /// `None` while nothing was added to what is built in.
-    config: Option<Box<Config>>,
+    config: Gathered,
     vars: BTreeMap<String, Var>,
 }
 
 impl Accumulated {
     fn config(&self) -> &Config {
-        self.config.as_deref().unwrap_or_else(|| Config::builtin_ref())
-    }
-
-    fn merge_config(&mut self, other: Option<&Config>) -> Result<(), String> {
-        let Some(other) = other else { return Ok(()) };
-        self.config.get_or_insert_with(|| Box::new(Config::builtin())).merge(other)
+        self.config.get()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Accumulated, Builder, Fallible, Frame};
-use crate::config::{Config, NameReference};
+use crate::config::{Config, Gathered, NameReference};
 use crate::error::{Position, Problem};
 use crate::fieldspec::FieldSpec;
 use crate::kustomization::decode::{Cursor, Problems};
@@ -65,6 +65,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
     /// Adds `configurations` and `crds` to what the transformers know.
     pub(super) fn add_configurations(&mut self, frame: &Frame, accumulated: &mut Accumulated) -> Fallible<()> {
         let k = &frame.kustomization;
+        let mut configurations = Config::default();
         for entry in &k.configurations {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
@@ -72,15 +73,21 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             let config = configuration(&path, &text, &self.budget).map_err(|problems| {
                 problems.into_iter().map(|p| self.error(p, &path, Position::default())).collect::<Vec<_>>()
             })?;
-            accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
+            configurations.merge(&config).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
         }
+        let mut own = Gathered::Builtin;
+        let position = k.configurations.first().map_or_else(Position::default, |entry| entry.position);
+        let merged = if k.configurations.is_empty() { Ok(()) } else { own.add(&configurations) };
+        merged
+            .and_then(|()| accumulated.config.merge(&own))
+            .map_err(|reason| self.fail(reason, &frame.path, position))?;
         for entry in &k.crds {
             let (path, text) = self
                 .load_text(&frame.directory, &entry.value)
                 .map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
             let config =
                 definitions(&text, &self.budget).map_err(|reason| self.fail(reason, &path, Position::default()))?;
-            accumulated.merge_config(Some(&config)).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
+            accumulated.config.add(&config).map_err(|reason| self.fail(reason, &frame.path, entry.position))?;
         }
         Ok(())
     }

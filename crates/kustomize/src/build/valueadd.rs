@@ -41,12 +41,18 @@ pub(super) fn apply(resources: &mut [Resource], value: &str, targets: &[ValueTar
 
 fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result<(), String> {
     let Some((segment, rest)) = path.split_first() else {
-        let old = text_of(value).filter(|_| !value.is_null()).unwrap_or_default();
-        *value = if position == 0 { plain(new) } else { insert_part(&old, position - 1, new).into() };
+        let old = text_of(value).ok_or("a value can be added to a scalar only, not to a list or map")?;
+        let text = match position.checked_sub(1) {
+            None => new.to_string(),
+            Some(at) => insert_part(if value.is_null() { "" } else { &old }, at, new),
+        };
+        // What stood in quotes stays in quotes, and these had to be there where the text alone means something else.
+        let quoted = value.is_string() && !plain(&old).is_string();
+        *value = if quoted { text.into() } else { plain(&text) };
         return Ok(());
     };
     match value {
-        Value::Null => {
+        Value::Null(_) => {
             *value = Value::Object(Map::new());
             set(value, path, new, position)
         }

@@ -3,6 +3,7 @@
 mod defaults;
 
 use crate::fieldspec::{FieldSpec, merge_all, merge_one};
+use crate::order::gvk_key;
 use crate::resource::Gvk;
 
 /// Names of objects of `target` stand in these fields.
@@ -28,18 +29,52 @@ pub(crate) struct Config {
     pub(crate) replicas: Vec<FieldSpec>,
 }
 
+/// What a kustomization and its bases have gathered. Most builds never have more than what is built in, and copy nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Gathered {
+    /// No kustomization was read yet.
+    #[default]
+    Nothing,
+    Builtin,
+    Own(Box<Config>),
+}
+
+impl Gathered {
+    pub(crate) fn get(&self) -> &Config {
+        match self {
+            Gathered::Nothing | Gathered::Builtin => &defaults::CONFIG,
+            Gathered::Own(config) => config,
+        }
+    }
+
+    /// Adds what another kustomization gathered.
+    pub(crate) fn merge(&mut self, other: &Gathered) -> Result<(), String> {
+        match (&mut *self, other) {
+            (_, Gathered::Nothing) | (Gathered::Builtin, Gathered::Builtin) => Ok(()),
+            (Gathered::Nothing, Gathered::Builtin) => {
+                *self = Gathered::Builtin;
+                Ok(())
+            }
+            (_, Gathered::Builtin | Gathered::Own(_)) => self.add(other.get()),
+        }
+    }
+
+    /// Adds the places of a configuration.
+    pub(crate) fn add(&mut self, other: &Config) -> Result<(), String> {
+        let mut config = match std::mem::take(self) {
+            Gathered::Nothing => Box::default(),
+            Gathered::Builtin => Box::new(defaults::CONFIG.clone()),
+            Gathered::Own(config) => config,
+        };
+        config.merge(other)?;
+        *self = Gathered::Own(config);
+        Ok(())
+    }
+}
+
 impl Config {
-    /// What is built in.
-    pub(crate) fn builtin() -> Self {
-        defaults::CONFIG.clone()
-    }
-
-    /// The same, to look at.
-    pub(crate) fn builtin_ref() -> &'static Self {
-        &defaults::CONFIG
-    }
-
-    /// Adds another configuration's places.
+    /// Adds another configuration's places, and sorts all as the original does. The order counts in the next merge: a place
+    /// of one kind hides a later one of the same path for any kind.
     pub(crate) fn merge(&mut self, other: &Config) -> Result<(), String> {
         let lists = [
             (&mut self.name_prefix, &other.name_prefix),
@@ -55,8 +90,11 @@ impl Config {
         ];
         for (list, added) in lists {
             merge_all(list, added)?;
+            list.sort_by_cached_key(|spec| gvk_key(&spec.gvk));
         }
-        other.name_reference.iter().try_for_each(|reference| self.add_name_reference(reference))
+        other.name_reference.iter().try_for_each(|reference| self.add_name_reference(reference))?;
+        self.name_reference.sort_by_cached_key(|reference| gvk_key(&reference.target));
+        Ok(())
     }
 
     pub(crate) fn add_name_reference(&mut self, added: &NameReference) -> Result<(), String> {

@@ -130,7 +130,7 @@ impl Search<'_, '_> {
     fn add(&mut self, node: &Node, value: &Value, rank: usize) {
         let text = match value {
             Value::String(text) => text.as_str(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return,
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return,
         };
         if text != self.wish.from || !matches!(node.kind, NodeKind::Scalar { .. }) {
             return;

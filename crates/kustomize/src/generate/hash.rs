@@ -14,7 +14,7 @@ const HASH_CHARS: usize = 10;
 pub(crate) fn hash(resource: &Resource) -> String {
     let field = |name: &str| resource.object.get(name);
     let or_empty = |name: &str| match field(name) {
-        None | Some(Value::Null) => "\"\"".to_string(),
+        None | Some(Value::Null(_)) => "\"\"".to_string(),
         Some(value) => json(value),
     };
     // Fields in the order of their names; the object's own name is not looked at.
@@ -85,7 +85,7 @@ fn write_json(out: &mut String, value: &Value) {
             out.push(']');
         }
         Value::String(text) => write_string(out, text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
     }
 }
 

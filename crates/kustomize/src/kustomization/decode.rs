@@ -88,9 +88,12 @@ impl<'a> Cursor<'a> {
     fn wrong(self, name: &str, wanted: &str, problems: &mut Problems<'_>) {
         let hint = match self.value {
             Value::Bool(_) | Value::Number(_) if wanted == "a string" => "; put it in quotes",
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                ""
-            }
+            Value::Null(_)
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => "",
         };
         problems.add(self.position, format!("`{name}` must be {wanted}, not {}{hint}", kind_of(self.value)));
     }
@@ -98,7 +101,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn string(self, name: &str, problems: &mut Problems<'_>) -> String {
         match self.value {
             Value::String(text) => text.to_string(),
-            Value::Null => String::new(),
+            Value::Null(_) => String::new(),
             Value::Bool(_) | Value::Number(_) if self.lenient => text_of(self.value).unwrap_or_default().to_string(),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
                 self.wrong(name, "a string", problems);
@@ -183,7 +186,7 @@ pub(crate) struct Placed<T> {
 
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
-        Value::Null => "nothing",
+        Value::Null(_) => "nothing",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "a string",

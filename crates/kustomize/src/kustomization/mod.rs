@@ -134,6 +134,8 @@ pub(crate) struct Var {
     pub(crate) object_name: String,
     pub(crate) object_namespace: String,
     pub(crate) field_path: String,
+    /// The kustomization that declares it, and where.
+    pub(crate) place: (String, Position),
 }
 
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use crate::value::{Map, Value};
 
 use super::{json6902, strategic, target::Target};
 use crate::build::manifests;
-use crate::resource::{Id, Resource};
+use crate::resource::{Id, Resource, open_annotations};
 use crate::schema::{self, CustomSchema};
 use crate::transform::describe;
 use crate::yaml::{Budget, text_of};
@@ -155,14 +155,11 @@ pub(crate) fn apply_json(
     budget: &Budget,
 ) -> Result<(), String> {
     let mut object = resource.object.clone();
-    // The original keeps its notes in annotations: once there are some, a patch finds a map to add to.
-    if resource.has_history()
-        && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
-        && metadata.get("annotations").is_none_or(Value::is_null)
-    {
-        metadata.insert("annotations", Value::Object(Map::new()));
+    if resource.has_history() {
+        open_annotations(&mut object);
     }
-    let object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
+    let mut object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
+    object.values_mut().for_each(Value::write_nulls);
     let before = std::mem::replace(&mut resource.object, object);
     resource.shared.clear();
     if resource.name().is_empty() {

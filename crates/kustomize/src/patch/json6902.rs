@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str, budget: &Budget) -> Result<Vec<Operation>, Strin
         value
     } else {
         let documents = yaml::strict_within(text, budget).map_err(|error| error.to_string())?;
-        documents.into_iter().next().map_or(Value::Null, |document| document.value)
+        documents.into_iter().next().map_or(Value::NULL, |document| document.value)
     };
     let Value::Array(items) = value else { return Err("a JSON patch is a list of operations".into()) };
     items.into_iter().map(operation).collect()
@@ -35,7 +35,7 @@ fn operation(item: Value) -> Result<Operation, String> {
     let Value::Object(mut fields) = item else { return Err("each operation of a JSON patch is a map".into()) };
     let mut text = |field: &str| match fields.remove(field) {
         Some(Value::String(text)) => Ok(Some(text)),
-        None | Some(Value::Null) => Ok(None),
+        None | Some(Value::Null(_)) => Ok(None),
         Some(_) => Err(format!("`{field}` of an operation must be a string")),
     };
     let (op, path, from) = (text("op")?, text("path")?, text("from")?);
@@ -55,8 +55,25 @@ fn settle_numbers(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),
         Value::Object(map) => map.values_mut().for_each(settle_numbers),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
+        Value::Null(_) | Value::Bool(_) | Value::String(_) => {}
     }
+}
+
+/// What is wrong with operations whatever they are applied to.
+pub(crate) fn check(operations: &[Operation]) -> Result<(), String> {
+    operations.iter().try_for_each(|operation| {
+        operation.path.as_ref().ok_or(NO_PATH)?;
+        match operation.op.as_str() {
+            "add" | "remove" | "replace" | "test" | "move" | "copy" => Ok(()),
+            other => Err(unknown(other)),
+        }
+    })
+}
+
+const NO_PATH: &str = "an operation has no `path`";
+
+fn unknown(op: &str) -> String {
+    format!("`{op}` is no operation; it is add, remove, replace, move, copy or test")
 }
 
 /// Applies the operations in order.
@@ -64,7 +81,7 @@ pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> R
     let mut root = Value::Object(object);
     let mut copied = 0;
     for operation in operations {
-        let path = operation.path.as_deref().ok_or("an operation has no `path`")?;
+        let path = operation.path.as_deref().ok_or(NO_PATH)?;
         run(&mut root, operation, path, &mut copied, budget)
             .map_err(|why| format!("operation `{}` at `{path}` does not apply: {why}", operation.op))?;
     }
@@ -74,7 +91,7 @@ pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> R
     settle_numbers(&mut root);
     match root {
         Value::Object(map) => Ok(map),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err("the patched object is no map any more".into())
         }
     }
@@ -86,7 +103,7 @@ fn value_depth_exceeds(value: &Value) -> bool {
 }
 
 fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, budget: &Budget) -> Result<(), String> {
-    let value = || operation.value.clone().unwrap_or(Value::Null);
+    let value = || operation.value.clone().unwrap_or(Value::NULL);
     budget.add(operation.value.as_ref().map_or(0, nodes))?;
     match operation.op.as_str() {
         "add" => add(find(root, path)?, value()),
@@ -94,7 +111,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, 
         "replace" => replace(find(root, path)?, value()),
         "test" => {
             let (container, key) = find(root, path)?;
-            let found = get(container, &key)?.unwrap_or(&Value::Null);
+            let found = get(container, &key)?.unwrap_or(&Value::NULL);
             if *found == value() { Ok(()) } else { Err(format!("the value there is {}", short(found))) }
         }
         "move" | "copy" => {
@@ -104,7 +121,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, 
             } else {
                 let (container, key) = find(root, from)?;
                 // What is missing in a map is copied as null.
-                let found = get(container, &key)?.unwrap_or(&Value::Null);
+                let found = get(container, &key)?.unwrap_or(&Value::NULL);
                 *copied += nodes(found);
                 budget.add(nodes(found))?;
                 if *copied > PATCH_COPY_NODES_MAX {
@@ -118,7 +135,7 @@ fn run(root: &mut Value, operation: &Operation, path: &str, copied: &mut usize, 
             }
             Ok(())
         }
-        other => Err(format!("`{other}` is no operation; it is add, remove, replace, move, copy or test")),
+        other => Err(unknown(other)),
     }
 }
 
@@ -134,7 +151,7 @@ pub(super) fn nodes(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(nodes).sum::<usize>(),
         Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
 
@@ -148,7 +165,7 @@ fn find<'v>(root: &'v mut Value, path: &str) -> Result<Place<'v>, String> {
         if segments.peek().is_none() {
             return match current {
                 Value::Object(_) | Value::Array(_) => Ok((current, segment)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                     Err(format!("`{segment}` is looked for in a scalar"))
                 }
             };
@@ -160,7 +177,7 @@ fn find<'v>(root: &'v mut Value, path: &str) -> Result<Place<'v>, String> {
                 let index = index(&segment, items.len(), items.len())?;
                 items.get_mut(index).ok_or_else(missing)?
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(missing()),
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(missing()),
         };
     }
     Err("the path names no field; it begins with `/`".into())
@@ -182,7 +199,7 @@ fn get<'v>(container: &'v Value, key: &str) -> Result<Option<&'v Value>, String>
     match container {
         Value::Object(map) => Ok(map.get(key)),
         Value::Array(items) => Ok(items.get(index(key, items.len(), items.len())?)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(None),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(None),
     }
 }
 
@@ -201,7 +218,7 @@ fn add((container, key): Place<'_>, value: Value) -> Result<(), String> {
             items.insert(index(&key, size, size)?, value);
             Ok(())
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
     }
 }
 
@@ -214,7 +231,7 @@ fn replace((container, key): Place<'_>, value: Value) -> Result<(), String> {
             }
             Ok(())
         }
-        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+        Value::Object(_) | Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             add((container, key), value)
         }
     }
@@ -224,7 +241,7 @@ fn remove((container, key): Place<'_>) -> Result<Value, String> {
     match container {
         Value::Object(map) => map.remove(&key).ok_or_else(|| format!("`{key}` is missing")),
         Value::Array(items) => Ok(items.remove(index(&key, items.len(), items.len())?)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::value::{Map, Text, Value};
+use crate::value::{Map, Null, Text, Value};
 
 use super::directive::{Directive, list_directive, map_directive};
 use crate::schema::{ListMerge, Type};
@@ -42,9 +42,9 @@ impl Merged {
 fn merge(base: Option<Value>, patch: Option<&Value>, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
     let base = base.filter(|value| !value.is_null() || patch.is_none());
     match (base, patch) {
-        (None, None) | (Some(_), Some(Value::Null)) | (None, Some(Value::Null)) => Ok(Merged::Gone),
+        (None, None) | (Some(_), Some(Value::Null(_))) | (None, Some(Value::Null(_))) => Ok(Merged::Gone),
         (None, Some(patch)) => add(patch, ty, list),
-        (Some(base), None) => Ok(Merged::InPlace(settle(base, ty, list)?)),
+        (Some(base), None) => Ok(settle(base, ty, list)?.map_or(Merged::Gone, Merged::InPlace)),
         (Some(Value::Object(base)), Some(Value::Object(patch))) => merge_maps(base, patch, ty),
         (Some(Value::Array(base)), Some(Value::Array(patch))) => merge_lists(base, patch, ty, list),
         (Some(Value::Object(_)), Some(other)) => Err(format!("a map cannot be patched with {}", kind_of(other))),
@@ -60,7 +60,7 @@ fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Object(_) => "a map",
         Value::Array(_) => "a list",
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => "a scalar",
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => "a scalar",
     }
 }
 
@@ -84,7 +84,7 @@ fn add(patch: &Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, 
             Ok(Merged::Replaced(Value::Array(merge_elements(base, &items, ty, list)?)))
         }
         Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(Merged::Replaced(patch.clone())),
-        Value::Null => Ok(Merged::Gone),
+        Value::Null(_) => Ok(Merged::Gone),
     }
 }
 
@@ -100,23 +100,40 @@ fn cleaned(map: &Map, ty: Option<Type<'_>>) -> Result<Map, String> {
     Ok(out)
 }
 
-/// What becomes of a part that the patch does not mention: lists that merge by key lose repetitions.
-fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Value, String> {
-    if ty.is_none() && *list == ListMerge::Replace {
-        return Ok(base);
-    }
-    match base {
+/// What becomes of a part that the patch does not mention: fields without a value go, and lists that merge by key lose
+/// repetitions.
+fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Option<Value>, String> {
+    Ok(match base {
         Value::Object(mut map) => {
-            for (key, value) in map.iter_mut() {
-                if let Some(field) = ty.and_then(|ty| ty.field(key)) {
-                    *value = settle(value.take(), field.ty, &field.merge)?;
-                }
-            }
-            Ok(Value::Object(map))
+            settle_fields(&mut map, ty, |_| false)?;
+            Some(Value::Object(map))
         }
-        Value::Array(items) if *list != ListMerge::Replace => Ok(Value::Array(merge_elements(items, &[], ty, list)?)),
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(base),
+        Value::Array(items) if *list != ListMerge::Replace => Some(Value::Array(merge_elements(items, &[], ty, list)?)),
+        Value::Null(Null::LeftOut) => None,
+        Value::Array(_) | Value::Null(Null::Written) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Some(base)
+        }
+    })
+}
+
+/// Settles the fields of a map but those that the patch mentions.
+fn settle_fields(map: &mut Map, ty: Option<Type<'_>>, patched: impl Fn(&str) -> bool) -> Result<(), String> {
+    let mut left_out = false;
+    for (key, value) in map.iter_mut().filter(|(key, _)| !patched(key)) {
+        let field = ty.and_then(|ty| ty.field(key));
+        let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
+        match settle(value.take(), ty, &list)? {
+            Some(settled) => *value = settled,
+            None => {
+                *value = Value::Null(Null::LeftOut);
+                left_out = true;
+            }
+        }
     }
+    if left_out {
+        map.retain(|key, value| patched(key) || !matches!(value, Value::Null(Null::LeftOut)));
+    }
+    Ok(())
 }
 
 fn below(key: &str, reason: &str) -> String {
@@ -134,11 +151,7 @@ fn merge_maps(mut base: Map, patch: &Map, ty: Option<Type<'_>>) -> Result<Merged
         Directive::Merge => {}
     }
     let (mut added, mut gone) = (Vec::new(), HashSet::new());
-    for (key, value) in base.iter_mut().filter(|(key, _)| ty.is_some() && !patch.contains_key(key)) {
-        if let Some(field) = ty.and_then(|ty| ty.field(key)) {
-            *value = settle(value.take(), field.ty, &field.merge)?;
-        }
-    }
+    settle_fields(&mut base, ty, |key| patch.contains_key(key))?;
     for (key, value) in patch.iter() {
         let field = ty.and_then(|ty| ty.field(key));
         let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
@@ -207,7 +220,7 @@ fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key
         |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
     if let Some(keyless) = base.iter().rfind(|item| !is_empty(item) && key_of(item).is_none()) {
         // The original forgets everything before the last element without a key, and the patch with it.
-        return Ok(vec![keyless.clone()]);
+        return Ok(settle(keyless.clone(), ty, &ListMerge::Replace)?.into_iter().collect());
     }
     let mut base_at: HashMap<Text, usize> = HashMap::new();
     for (i, item) in base.iter().enumerate() {
@@ -273,7 +286,7 @@ fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key
             Some(place) => *place = item,
             None => {
                 item_at.insert(text, items.len());
-                items.push(settle(item, ty, &ListMerge::Replace)?);
+                items.extend(settle(item, ty, &ListMerge::Replace)?);
             }
         }
     }

@@ -121,14 +121,14 @@ const KINDS: &[(&str, &str, &Def, bool)] = &[
     ),
     ("apiextensions.k8s.io/v1 apiextensions.k8s.io/v1beta1", "CustomResourceDefinition", &ANY_OBJECT, CLUSTER),
     ("apiregistration.k8s.io/v1 apiregistration.k8s.io/v1beta1", "APIService", &WITH_CONDITIONS, CLUSTER),
-    ("authentication.k8s.io/v1 authentication.k8s.io/v1beta1", "TokenReview", &ANY_OBJECT, CLUSTER),
+    // Reviews cannot be read back, and the original learns from reads alone that a kind has no namespace.
+    ("authentication.k8s.io/v1 authentication.k8s.io/v1beta1", "TokenReview", &ANY_OBJECT, NAMESPACED),
     (
         "authorization.k8s.io/v1 authorization.k8s.io/v1beta1",
-        "SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview",
+        "LocalSubjectAccessReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview",
         &ANY_OBJECT,
-        CLUSTER,
+        NAMESPACED,
     ),
-    ("authorization.k8s.io/v1 authorization.k8s.io/v1beta1", "LocalSubjectAccessReview", &ANY_OBJECT, NAMESPACED),
     ("certificates.k8s.io/v1 certificates.k8s.io/v1beta1", "CertificateSigningRequest", &ANY_OBJECT, CLUSTER),
     ("coordination.k8s.io/v1 coordination.k8s.io/v1beta1", "Lease", &ANY_OBJECT, NAMESPACED),
     ("discovery.k8s.io/v1 discovery.k8s.io/v1beta1", "EndpointSlice", &ANY_OBJECT, NAMESPACED),

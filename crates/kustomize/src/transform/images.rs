@@ -63,7 +63,7 @@ fn walk(value: &mut Value, change: &dyn Fn(&mut Value) -> Result<(), String>) ->
                     for container in containers {
                         match container {
                             Value::Object(fields) => fields.get_mut("image").map_or(Ok(()), change)?,
-                            Value::Null => {}
+                            Value::Null(_) => {}
                             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                                 return Err("a container is no map".into());
                             }
@@ -74,7 +74,7 @@ fn walk(value: &mut Value, change: &dyn Fn(&mut Value) -> Result<(), String>) ->
             Ok(())
         }
         Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, change)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }
 

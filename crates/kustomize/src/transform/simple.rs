@@ -6,7 +6,7 @@ use crate::value::Value;
 
 use super::apply_to;
 use crate::fieldspec::{FieldSpec, Make};
-use crate::resource::{Gvk, Resource};
+use crate::resource::{Gvk, Resource, open_annotations};
 use crate::shared::{Created, follow};
 use crate::yaml::{Budget, plain, text_of};
 
@@ -55,6 +55,9 @@ pub(crate) fn add_affix(resources: &mut [Resource], affix: Affix<'_>, specs: &[F
     Ok(())
 }
 
+/// Where the original keeps its notes.
+const ANNOTATIONS_PATH: &str = "metadata/annotations";
+
 /// Sets labels or annotations at their places. `share`: what is created in several places stays one, see [`crate::shared`].
 pub(crate) fn set_entries(
     resources: &mut [Resource],
@@ -71,6 +74,9 @@ pub(crate) fn set_entries(
     }
     let mut created = Created::new(specs, entries.len());
     for resource in resources.iter_mut() {
+        if resource.has_history() && specs.iter().any(|spec| spec.path.starts_with(ANNOTATIONS_PATH)) {
+            open_annotations(&mut resource.object);
+        }
         for (place, spec) in specs.iter().enumerate() {
             apply_to(resource, spec, Make::Map, &mut |value| {
                 if value.is_null() {

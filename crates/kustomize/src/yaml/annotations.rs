@@ -59,7 +59,7 @@ impl Place {
     /// An annotation that was read, with what is written there if it is a scalar.
     pub(super) fn text(self, value: Value, written: Option<Text>) -> Value {
         match (value, written) {
-            (Value::Null, _) if self.how == Annotations::TextOrNull => Value::Null,
+            (Value::Null(_), _) if self.how == Annotations::TextOrNull => Value::NULL,
             (Value::String(text), None) => text.into(),
             (_, Some(written)) => written.into(),
             // Lists and maps have no text.

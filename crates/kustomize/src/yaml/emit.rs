@@ -22,7 +22,7 @@ pub(crate) fn append_document(out: &mut String, value: &Value) {
     match value {
         Value::Object(map) if !map.is_empty() => emitter.mapping(map, 0, true),
         Value::Array(items) if !items.is_empty() => emitter.sequence(items, 0, true),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
             // Indented, so that no line of a text looks like the end of the document.
             emitter.leaf(value, 2);
             emitter.newline();
@@ -95,7 +95,7 @@ impl Emitter<'_> {
                     self.put(" ");
                     self.sequence(inner, indent + 2, true);
                 }
-                Value::Null
+                Value::Null(_)
                 | Value::Bool(_)
                 | Value::Number(_)
                 | Value::String(_)
@@ -120,7 +120,12 @@ impl Emitter<'_> {
                 self.newline();
                 self.sequence(items, list_indent, false);
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            Value::Null(_)
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
                 self.put(" ");
                 self.leaf(value, indent + 2);
                 self.newline();
@@ -131,7 +136,7 @@ impl Emitter<'_> {
     /// A value that is written on one line, or a block scalar whose last line is not ended.
     fn leaf(&mut self, value: &Value, indent: usize) {
         match value {
-            Value::Null => self.put("null"),
+            Value::Null(_) => self.put("null"),
             Value::Bool(b) => self.put(if *b { "true" } else { "false" }),
             Value::Number(n) => self.number(n),
             Value::String(s) => self.string(s, indent, false),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Map, Text, Value};
+use crate::value::{Map, Null, Text, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput, StructureStyle, Tag};
@@ -283,15 +283,17 @@ impl<'i, 'b> Reader<'i, 'b> {
                 _ => None,
             };
             // Between braces nothing is an empty string: `{a: , b}`.
-            let nothing = nothing && flow && self.place.is_in_build();
+            let (nothing, left_out) = (nothing && flow && self.place.is_in_build(), nothing && !flow);
             let outer = self.place;
             self.place = outer.below(&key, depth);
             let (mut value, node) = self.value(event, value_span, depth + 1)?;
             self.place = outer;
-            if self.place.is_text(depth) {
+            if self.place.is_text(depth) && !merge {
                 value = self.place.text(value, written);
             } else if nothing {
                 value = "".into();
+            } else if left_out {
+                value = Value::Null(Null::LeftOut);
             }
             if merge {
                 if merged.is_some() && self.dialect == Dialect::Resources {
@@ -334,7 +336,7 @@ impl<'i, 'b> Reader<'i, 'b> {
             (Value::Bool(key), Dialect::Strict) => Ok(key.to_string().into()),
             (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
             (Value::Bool(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
-            (Value::Null | Value::Bool(_) | Value::Number(_), _) => {
+            (Value::Null(_) | Value::Bool(_) | Value::Number(_), _) => {
                 Err(self.error(span, "the key is no string; put it in quotes"))
             }
             (Value::Array(_) | Value::Object(_), _) => Err(self.error(span, "a list or map cannot be a key")),
@@ -365,7 +367,7 @@ impl<'i, 'b> Reader<'i, 'b> {
             }
             ("int" | "float", Resolved::Number(n)) => Ok(Value::Number(n)),
             ("bool", Resolved::Bool(b)) => Ok(Value::Bool(b)),
-            ("null", Resolved::Null) => Ok(Value::Null),
+            ("null", Resolved::Null) => Ok(Value::NULL),
             ("timestamp", _) => Ok(timestamp(text).map_or_else(string, Value::from)),
             ("int" | "float" | "bool" | "null", _) => {
                 Err(self.error(span, format!("`{text}` cannot be read as `!!{}`", tag.suffix())))
@@ -376,7 +378,7 @@ impl<'i, 'b> Reader<'i, 'b> {
 
     fn plain(&self, text: &str, resolved: Resolved, span: &ParserSpan) -> Result<Value, YamlError> {
         Ok(match resolved {
-            Resolved::Null => Value::Null,
+            Resolved::Null => Value::NULL,
             Resolved::Bool(b) => Value::Bool(b),
             Resolved::Number(n) => Value::Number(n),
             Resolved::Timestamp(printed) => printed.into(),
@@ -403,7 +405,7 @@ fn is_mergeable(value: &Value) -> bool {
     match value {
         Value::Object(_) => true,
         Value::Array(items) => items.iter().all(Value::is_object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -413,7 +415,7 @@ fn merge_into(map: Map, merged: Value) -> Map {
         // Of a key that is there twice the last one counts.
         Value::Object(fields) => fields.into_iter().chain(map).collect(),
         Value::Array(items) => items.into_iter().fold(map, merge_into),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
     }
 }
 
@@ -422,6 +424,6 @@ pub(crate) fn value_depth(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(value_depth).max().unwrap_or(0),
         Value::Array(items) => 1 + items.iter().map(value_depth).max().unwrap_or(0),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }

@@ -217,7 +217,7 @@ fn days_in(year: u32, month: u32) -> u32 {
 /// The text of a scalar value, as YAML would write it without quotes; `None` for lists and maps.
 pub(crate) fn text_of(value: &Value) -> Option<Text> {
     match value {
-        Value::Null => Some("null".into()),
+        Value::Null(_) => Some("null".into()),
         Value::Bool(b) => Some(if *b { "true" } else { "false" }.into()),
         Value::Number(n) => Some(n.to_string().into()),
         Value::String(s) => Some(s.clone()),
@@ -228,7 +228,7 @@ pub(crate) fn text_of(value: &Value) -> Option<Text> {
 /// Reads a text as a plain scalar of a manifest would be read.
 pub(crate) fn plain(text: &str) -> Value {
     match resolve(text, Dialect::Resources) {
-        Resolved::Null => Value::Null,
+        Resolved::Null => Value::NULL,
         Resolved::Bool(b) => Value::Bool(b),
         Resolved::Number(n) => Value::Number(n),
         Resolved::Timestamp(printed) => printed.into(),

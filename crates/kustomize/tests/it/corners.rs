@@ -410,6 +410,25 @@ metadata: {name: a}
     ),
 ];
 
+/// `tests/corners`: each file is a case, what it is about, the files, and last the output under `=== expected`.
+#[test]
+fn corner_files_are_the_originals() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corners");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).expect("the folder is there").flatten().map(|f| f.path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let case = std::fs::read_to_string(&path).expect("a case is text");
+        let (files, expected) = case.split_once("=== expected\n").expect("a case ends with what is expected");
+        let printed = render(files, "");
+        match expected {
+            "error\n" => assert!(printed.starts_with("error: "), "{}: {printed}", path.display()),
+            expected => assert_eq!(printed, expected, "{}", path.display()),
+        }
+    }
+}
+
 #[test]
 fn corners_are_the_originals() {
     for (about, files, expected) in CASES {

@@ -34,6 +34,35 @@ fn missing_files_and_broken_ones_together() {
 }
 
 #[test]
+fn what_one_attempt_would_hide_is_said_too() {
+    check(
+        "=== kustomization.yaml\nresources: [gone.yaml, a.yaml]\nopenapi: {path: https://example.com/schema}\nconfigurations: [c.yaml]\n\
+         configMapGenerator:\n- name: a\n  literals: [nothing]\n- name: b\n  files: [b.txt]\npatches:\n- path: p.yaml\n\
+         - patch: '[{\"op\": \"add\", \"path\": \"/a\"}]'\n- target: {kind: (}\n  patch: '[{\"op\": \"add\", \"path\": \"/a\"}]'\n\
+         - target: {kind: A}\n  patch: '[{\"op\": \"put\", \"path\": \"/a\"}]'\n=== a.yaml\na: b\n",
+        "",
+        "kustomization.yaml:2:1: `https://example.com/schema` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree`\n\
+         kustomization.yaml:1:13: `gone.yaml` does not exist\n\
+         kustomization.yaml:3:18: `c.yaml` does not exist; did you mean `a.yaml`?\n\
+         kustomization.yaml:5:3: `a`: the literal `nothing` is no `key=value`\n\
+         kustomization.yaml:7:3: `b`: `b.txt` does not exist\n\
+         kustomization.yaml:10:3: `p.yaml` does not exist; did you mean `a.yaml`?\n\
+         kustomization.yaml:11:3: a JSON patch needs a `target`\n\
+         kustomization.yaml:12:3: the target's pattern `(` is no valid regular expression\n\
+         kustomization.yaml:14:3: `put` is no operation; it is add, remove, replace, move, copy or test",
+    );
+}
+
+#[test]
+fn a_variable_without_its_object_is_found_where_it_is_declared() {
+    check(
+        "=== kustomization.yaml\nresources: [base]\n=== base/kustomization.yaml\nresources: [a.yaml]\nvars:\n- name: A\n  objref: {apiVersion: v1, kind: Service, name: gone}\n=== base/a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        "",
+        "base/kustomization.yaml:3:3: the variable `A` refers to Service `gone`, which is not in the build (by way of kustomization.yaml)",
+    );
+}
+
+#[test]
 fn a_missing_file_is_guessed_at() {
     check(
         "=== kustomization.yaml\nresources: [servce.yaml, sub/a.yml]\n=== service.yaml\na: b\n=== sub/a.yaml\na: b\n",
