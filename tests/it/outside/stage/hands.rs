@@ -16,6 +16,18 @@ impl Stage {
         self.git(&["gc", "--quiet", "--prune=now"], "shop.git");
     }
 
+    /// Sets the live Service's selector by hand, in the cluster.
+    pub(in crate::outside) fn select_in_cluster(&self, colour: &str) {
+        self.hands.set(self.hands.get() + 1);
+        self.kubectl(&[
+            "patch",
+            "service",
+            "shop",
+            "-p",
+            &format!(r#"{{"spec":{{"selector":{{"colour":"{colour}"}}}}}}"#),
+        ]);
+    }
+
     /// `kubectl apply` of an overlay of the clone, rendered by turquoise: Debian's kubectl knows an old kustomize.
     pub(in crate::outside) fn apply_overlay(&self, overlay: &str) {
         let rendered = command(turquoise().arg("render").arg(self.clone_path().join("overlays").join(overlay)));
