@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use super::tap::{self, Tap};
-use super::traffic::Traffic;
+use super::traffic::{Allowed, Traffic};
 use super::transport::Server;
 use super::world::{Home, Manner, Record, World};
 
@@ -30,6 +30,7 @@ pub(super) struct Stage {
     listen: Option<SocketAddr>,
     pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
+    allowed: Option<Allowed>,
     /// How often turquoise was killed.
     kills: usize,
     /// How often a hand switched the live Service in the cluster.
@@ -83,6 +84,7 @@ impl Stage {
             listen: None,
             daemon: None,
             traffic: None,
+            allowed: None,
             kills: 0,
             hands: Cell::new(0),
             record: Record::begin(),

@@ -88,7 +88,7 @@ impl Stage {
     /// Ends the traffic: what follows breaks the live Service by hand.
     pub(in crate::outside) fn without_traffic(&mut self) {
         if let Some(traffic) = self.traffic.take() {
-            let seen = traffic.end();
+            let seen = traffic.end(self.allowed);
             let (flips, switches) = (seen["flips"].as_array().map_or(0, Vec::len), self.switches());
             assert!(flips <= switches, "versions went to and fro: {switches} switches, and {:#}", seen["flips"]);
             self.record.saw(seen);
