@@ -108,7 +108,6 @@ fn a_kubelet_that_is_down_holds_the_release_and_not_the_traffic() {
 #[test]
 fn a_node_that_is_lost_moves_nothing_and_the_release_goes_on_when_it_is_back() {
     let Some(mut stage) = ONLY.open() else { return };
-    std::thread::sleep(Duration::from_secs(1));
     // Every pod is on it: nobody serves meanwhile.
     stage.without_traffic();
     let kubelet = Component::Kubelet.breaks(Harm::Freeze);
