@@ -124,7 +124,8 @@ impl ClusterError {
         match status.code {
             409 | 410 => Self::Conflict(what),
             400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
-                Self::Refused { what, code: status.code, words: OneLine::of_error(&status.message) }
+                let words = OneLine::of_error(without_the_object(&what, &status.message));
+                Self::Refused { what, code: status.code, words }
             }
             // Asking again does not mend it, whatever the code says.
             500 if status.message.starts_with(UNTYPED) => {
@@ -133,6 +134,15 @@ impl ClusterError {
             _busy_or_broken => Self::Unreachable { what, words: OneLine::of_error(&status.message) },
         }
     }
+}
+
+/// `deployments.apps "web-green" is forbidden: quota` begins with what is said already, and a line ends at 200 characters:
+/// a policy's own message, at the end, is the part that matters.
+fn without_the_object<'a>(what: &str, message: &'a str) -> &'a str {
+    let Some((object, rest)) = message.split_once("\" is ") else { return message };
+    let named = object.split_once(" \"").is_some_and(|(_, name)| what.ends_with(&format!(" {name}")));
+    let refused = ["forbidden: ", "invalid: "].iter().any(|word| rest.starts_with(word));
+    if named && refused { rest } else { message }
 }
 
 /// An error with its causes in one line: `a: b: c`.
@@ -280,6 +290,26 @@ mod tests {
             ),
         ] {
             assert_eq!(of(code, message), expect, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_already_is_not_said_again() {
+        let what = "apply Deployment web-green";
+        for (message, expect) in [
+            (
+                "deployments.apps \"web-green\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: no",
+                "forbidden: ValidatingAdmissionPolicy 'p' denied request: no",
+            ),
+            ("Deployment.apps \"web-green\" is invalid: spec.selector: immutable", "invalid: spec.selector: immutable"),
+            (
+                "deployments.apps is forbidden: User \"x\" cannot create",
+                "deployments.apps is forbidden: User \"x\" cannot create",
+            ),
+            ("deployments.apps \"other\" is forbidden: no", "deployments.apps \"other\" is forbidden: no"),
+            ("namespaces \"web-green\" is being terminated", "namespaces \"web-green\" is being terminated"),
+        ] {
+            assert_eq!(without_the_object(what, message), expect);
         }
     }
 }

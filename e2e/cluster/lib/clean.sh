@@ -5,6 +5,7 @@ clean_up() {
   # The kubelet first: it would start again what ends.
   for name in kubelet kube-proxy node containerd kube-scheduler kube-controller-manager kube-apiserver etcd; do end "$name"; done
   [ -d "$STATE" ] || return 0
+  wire mend
   drop_iptables
   drop_addresses
   restore_sysctls

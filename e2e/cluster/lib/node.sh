@@ -73,6 +73,19 @@ load_tarballs() {
   say "loaded $(basename --multiple "$@" | tr '\n' ' ')"
 }
 
+# Whether a packet on its way to or from the API server is let through: `wire cut` and `wire mend`. A cut network says
+# nothing to either side.
+wire() {
+  local rule
+  for rule in "INPUT -d $NODE_ADDRESS/32 -p tcp --dport $API_PORT" "OUTPUT -s $NODE_ADDRESS/32 -p tcp --sport $API_PORT"; do
+    if [ "$1" = cut ]; then
+      iptables -w 10 -I $rule -j DROP
+    else
+      iptables -w 10 -D $rule -j DROP 2>/dev/null || true
+    fi
+  done
+}
+
 # Ends a pod's containers as a crash does: `kill_pod NAMESPACE POD`.
 kill_pod() {
   local id

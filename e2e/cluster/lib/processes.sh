@@ -12,11 +12,11 @@ started_at() { # the 22nd field; the second one may hold spaces
 
 note() { echo "$2 $(started_at "$2")" >"$(note_of "$1")"; }
 
-# The id of a component that runs.
+# The id of a component that runs. One that was killed and that nobody has reaped yet does not.
 pid_of() {
   local pid at
   read -r pid at 2>/dev/null <"$(note_of "$1")" || return 1
-  [ "$(started_at "$pid")" = "$at" ] && echo "$pid"
+  [ "$(started_at "$pid")" = "$at" ] && ! is_zombie "$pid" && echo "$pid"
 }
 
 # Two at once would start and clean the same things.

@@ -11,13 +11,7 @@ fn running(colour: &str) -> Stage {
     }
     stage.apply_overlay("live");
     if colour != "blue" {
-        stage.kubectl(&[
-            "patch",
-            "service",
-            "shop",
-            "-p",
-            &format!(r#"{{"spec":{{"selector":{{"colour":"{colour}"}}}}}}"#),
-        ]);
+        stage.select_in_cluster(colour);
     }
     stage.with_traffic();
     stage

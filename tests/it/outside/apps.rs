@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::many::{Many, Shop, is_live, set_tag, write, write_overlays};
+use super::world::World;
 
 /// Eighteen apps that one push changes are live by then, in a debug build on a machine that does other things: looked at
 /// one after another, each commit throwing away what the others had decided, they took several times as long.
@@ -108,7 +109,9 @@ fn eighteen_apps_changed_by_one_push() {
     }
     let took = start.elapsed();
     println!("eighteen apps: {took:?}");
-    assert!(took < EIGHTEEN_MAX, "{took:?}\n{}", world.log(daemon));
+    // On a real cluster the kubelet's starting of eighteen pods is the longest part of it.
+    let max = if matches!(World::here(), World::Sandbox) { EIGHTEEN_MAX } else { 3 * EIGHTEEN_MAX };
+    assert!(took < max, "{took:?}\n{}", world.log(daemon));
     // One commit each, and no other.
     let by_us = world.log_of("shops", "%an %s").iter().filter(|line| line.starts_with("turquoise")).count();
     assert_eq!(by_us, 2 * names.len(), "{:#?}", world.log_of("shops", "%an %s"));

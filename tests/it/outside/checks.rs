@@ -143,7 +143,7 @@ fn s30_pods_that_cannot_start_are_rejected_with_their_words_at_once() {
     rejected(&stage, &image, &["pod shop-", "InvalidImageName"]);
     stage.revert(&image);
     let missing = stage.bump("9.9.9");
-    rejected(&stage, &missing, &["pod shop-", "ImagePull", "shop:9.9.9", "NotFound"]);
+    rejected(&stage, &missing, &["pod shop-", "ImagePull", "shop:9.9.9", stage.home().no_image()]);
     let crash = stage.bump("2.0.0-crash");
     rejected(&stage, &crash, &["pod shop-", "CrashLoopBackOff", "exit code 1", "no such table: orders"]);
     stage.ends();
@@ -333,7 +333,7 @@ fn s46_a_hand_on_the_live_service_fails_no_watch() {
     stage.without_traffic();
     let selector = || stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector.colour}"]);
     for _ in 0..4 {
-        stage.kubectl(&["patch", "service", "shop", "-p", r#"{"spec":{"selector":{"colour":"blue"}}}"#]);
+        stage.select_in_cluster("blue");
         stage.until("it is mended", |_| selector() == "green");
         std::thread::sleep(std::time::Duration::from_millis(700));
     }

@@ -83,7 +83,7 @@ fn a_selector_changed_in_the_cluster_is_put_back() {
     let stage = Stage::open();
     stage.bump("1.1.0");
     stage.until_live("green", "1.1.0");
-    stage.kubectl(&["patch", "service", "shop", "-p", r#"{"spec":{"selector":{"colour":"blue"}}}"#]);
+    stage.select_in_cluster("blue");
     let selector = || stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector.colour}"]);
     stage.until("green again", |_| selector() == "green");
     stage.until_live("green", "1.1.0");

@@ -158,17 +158,6 @@ fn a_rejected_revision_is_tried_again_when_a_person_asks() {
 }
 
 #[test]
-fn a_failed_watch_flips_back() {
-    let stage = Stage::open();
-    let bump = stage.bump("2.0.0-breaks-live");
-    stage.until("the flip back", |app| stage.verdicts(&bump, "rejected") == 1 && stage.is_at_rest(app));
-    let status = stage.status();
-    assert_eq!(status["serving"], "blue");
-    assert_eq!(stage.verdicts(&bump, "released"), 1);
-    stage.ends();
-}
-
-#[test]
 fn only_the_live_colours_overlay_changed() {
     let stage = Stage::open();
     let change = |colour: &str| {

@@ -1,5 +1,6 @@
 //! The stage: folders, processes, and the words in which the scenarios are told.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use super::tap::{self, Tap};
-use super::traffic::Traffic;
+use super::traffic::{Allowed, Traffic};
 use super::transport::Server;
 use super::world::{Home, Manner, Record, World};
 
@@ -29,6 +30,11 @@ pub(super) struct Stage {
     listen: Option<SocketAddr>,
     pub(super) daemon: Option<Child>,
     traffic: Option<Traffic>,
+    allowed: Option<Allowed>,
+    /// How often turquoise was killed.
+    kills: usize,
+    /// How often a hand switched the live Service in the cluster.
+    hands: Cell<usize>,
     record: Record,
     /// What turquoise's environment holds beside what every scenario's does.
     settings: Vec<(String, String)>,
@@ -78,6 +84,9 @@ impl Stage {
             listen: None,
             daemon: None,
             traffic: None,
+            allowed: None,
+            kills: 0,
+            hands: Cell::new(0),
             record: Record::begin(),
             settings: Vec::new(),
             kubeconfig: "kubeconfig",
@@ -167,6 +176,7 @@ impl Stage {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().expect("killed");
             daemon.wait().expect("ended");
+            self.kills += 1;
         }
     }
 

@@ -101,7 +101,10 @@ fn a_port_that_moves_goes_with_the_flip_and_comes_back() {
     let port = |service: &str| stage.object("service", service)["spec"]["ports"][0]["targetPort"].clone();
     let bump = stage.commit("Release 1.1.0, which listens on 9090", |clone| {
         edit(&clone.join("base/kustomization.yaml"), |text| text.replace("newTag: 1.0.0", "newTag: 1.1.0"));
-        edit(&clone.join("base/frontend.yaml"), |text| text.replace("containerPort: 8080", "containerPort: 9090"));
+        edit(&clone.join("base/frontend.yaml"), |text| {
+            let text = text.replace("containerPort: 8080", "containerPort: 9090");
+            text.replacen("          env:\n", "          env:\n            - {name: PORT, value: \"9090\"}\n", 1)
+        });
         edit(&clone.join("overlays/live/service.yaml"), |text| text.replace("targetPort: 8080", "targetPort: 9090"));
     });
     stage.until_live("green", "1.1.0");
@@ -139,9 +142,9 @@ fn an_account_that_a_release_needs_comes_first_and_stays_for_its_pin() {
 #[test]
 fn two_tiers_of_two_tags_never_mix() {
     let stage = Stage::open_with(|clone| {
-        edit(&clone.join("base/backend.yaml"), |text| text.replace("image: shop\n", "image: backend/shop\n"));
+        edit(&clone.join("base/backend.yaml"), |text| text.replace("image: shop\n", "image: docker.io/library/shop\n"));
         edit(&clone.join("base/kustomization.yaml"), |text| {
-            format!("{text}  - name: backend/shop\n    newTag: 1.0.0\n")
+            format!("{text}  - name: docker.io/library/shop\n    newTag: 1.0.0\n")
         });
     });
     let bump = stage.commit("Release 1.1.0 of both", |clone| {
@@ -198,7 +201,7 @@ fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
     let stage = Stage::open();
     let rule = "{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}";
     // It is for the whole cluster: in its own name, and for the story's own namespace.
-    let (name, label) = (format!("no-two-{}", stage.home().namespace()), stage.home().label());
+    let (name, label) = (stage.home().own_name("no-two"), stage.home().label());
     let whose = format!("{{matchLabels: {{kubernetes.io/metadata.name: {}}}}}", stage.home().namespace());
     let policy = format!(
         "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\n\
@@ -209,6 +212,7 @@ fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
          metadata: {{name: {name}, labels: {{{label}}}}}\nspec: {{policyName: {name}, validationActions: [Deny]}}\n"
     );
     stage.apply(&policy);
+    stage.home().until_refused("shop:2.0.0");
     stage.bump("2.0.0");
     stage.until_refused("no version 2");
     // The operator relents, and it is tried again without another commit.

@@ -88,8 +88,17 @@ impl Stage {
     /// Ends the traffic: what follows breaks the live Service by hand.
     pub(in crate::outside) fn without_traffic(&mut self) {
         if let Some(traffic) = self.traffic.take() {
-            self.record.saw(traffic.end());
+            let seen = traffic.end(self.allowed);
+            let (flips, switches) = (seen["flips"].as_array().map_or(0, Vec::len), self.switches());
+            assert!(flips <= switches, "versions went to and fro: {switches} switches, and {:#}", seen["flips"]);
+            self.record.saw(seen);
         }
+    }
+
+    /// How often traffic may have seen another version: each time that turquoise switched and logged so, each time that it
+    /// was killed before it could, and each time that a hand did.
+    fn switches(&self) -> usize {
+        self.log().matches("switched traffic to").count() + self.kills + self.hands.get()
     }
 
     /// The end of each scenario: git and cluster agree, and turquoise commits nothing more.

@@ -134,11 +134,32 @@ impl Home {
         format!("{LABEL}: {}", self.namespace)
     }
 
+    /// A name for what a story makes outside of its namespaces.
+    pub(in crate::outside) fn own_name(&self, name: &str) -> String {
+        let (_, run) = self.namespace.rsplit_once("-x").unwrap_or(("", &self.namespace));
+        format!("{name}-{run}")
+    }
+
+    /// Waits until the API server refuses a Deployment of an image: it learns of a policy a moment after it was written.
+    pub(in crate::outside) fn until_refused(&self, image: &str) {
+        wait("the policy is in force", || {
+            let mut kubectl = hermetic("kubectl", &self.folder);
+            kubectl.arg("--kubeconfig").arg(&self.people);
+            kubectl.args(["create", "deployment", "asked-only", "--dry-run=server", "--image", image]);
+            !kubectl.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        });
+    }
+
     /// An address in the pods' network that no pod has: the last one beside a pod's.
     pub(in crate::outside) fn nobodys_address(&self) -> String {
         let address = self.kubectl(&["get", "pods", "-o", "jsonpath={.items[0].status.podIP}"]);
         let (network, _) = address.rsplit_once('.').expect("an address");
         format!("{network}.254")
+    }
+
+    /// How a pod says that its image can't be pulled; empty where each cluster has other words.
+    pub(in crate::outside) fn no_image(&self) -> &'static str {
+        if self.sandbox.is_some() { "NotFound" } else { "" }
     }
 
     /// Where a Service answers on this machine.
@@ -215,7 +236,7 @@ fn name() -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let story: String = report::story().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let story: String = story.to_ascii_lowercase().chars().take(NAME_LEN_MAX - 14).collect();
-    format!("t-{}-{:x}-{count}", story.trim_matches('-'), std::process::id())
+    format!("t-{}-x{:x}-{count}", story.trim_matches('-'), std::process::id())
 }
 
 fn wait(what: &str, done: impl Fn() -> bool) {

@@ -24,7 +24,9 @@ impl Record {
 
     /// Where the client logs its answers, if anywhere.
     pub(in crate::outside) fn traffic_log(&self) -> Option<PathBuf> {
-        Some(folder()?.join(format!("{}.traffic.log", self.story)))
+        let folder = folder()?;
+        fs::create_dir_all(&folder).expect("a folder for the report");
+        Some(folder.join(format!("{}.traffic.log", self.story)))
     }
 
     /// What the client saw.
