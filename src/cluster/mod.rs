@@ -124,7 +124,7 @@ impl ClusterError {
         match status.code {
             409 | 410 => Self::Conflict(what),
             400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
-                let words = OneLine::of_error(without_the_object(&what, &status.message));
+                let words = OneLine::of_error(&without_the_object(&what, &status.message));
                 Self::Refused { what, code: status.code, words }
             }
             // Asking again does not mend it, whatever the code says.
