@@ -96,7 +96,8 @@ fn find_apps(root: &Path) -> Vec<PathBuf> {
         if seen > FOLDERS_MAX {
             break;
         }
-        if folder.join(POLICY_FILE).is_file() {
+        let policy = folder.join(POLICY_FILE).symlink_metadata();
+        if policy.is_ok_and(|policy| policy.is_file()) {
             apps.push(folder.clone());
         }
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();

@@ -64,10 +64,15 @@ pub(super) fn run(args: &RenderArgs) -> ExitCode {
 fn locate(dir: &Path, root: Option<&Path>) -> Result<(PathBuf, String), String> {
     let resolve =
         |path: &Path| path.canonicalize().map_err(|error| format!("failed to read {}: {error}", path.display()));
+    // The work tree in which the path is written: a link in it that leads out of it is refused.
+    let written = std::path::absolute(dir).map_err(|error| format!("failed to read {}: {error}", dir.display()))?;
     let dir = resolve(dir)?;
     let root = match root {
         Some(root) => resolve(root)?,
-        None => work_tree(&dir).unwrap_or_else(|| PathBuf::from("/")),
+        None => match work_tree(&written).or_else(|| work_tree(&dir)) {
+            Some(tree) => resolve(&tree)?,
+            None => PathBuf::from("/"),
+        },
     };
     let inside = dir.strip_prefix(&root).map_err(|_| format!("{} is not inside {}", dir.display(), root.display()))?;
     let path = inside.to_str().ok_or_else(|| format!("{} is not UTF-8", dir.display()))?.to_owned();
