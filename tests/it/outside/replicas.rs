@@ -121,10 +121,12 @@ impl Replicas {
         child.kill().expect("killed");
         child.wait().expect("ended");
         one.listen = None;
+        self.stage.another_was_cut_off();
     }
 
     /// Waits until one that was told to has ended; gives its exit code.
     pub(super) fn ended(&mut self, replica: usize) -> Option<i32> {
+        self.stage.another_was_cut_off();
         let one = &mut self.replicas[replica];
         one.listen = None;
         one.child.take().expect("it runs").wait().expect("ended").code()

@@ -1,7 +1,9 @@
 //! What turquoise's status says, and waiting for it.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -95,10 +97,19 @@ impl Stage {
         }
     }
 
-    /// How often traffic may have seen another version: each time that turquoise switched and logged so, each time that it
-    /// was killed before it could, and each time that a hand did.
+    /// How often traffic may have seen another version: each time that a turquoise switched and logged so, each time that one
+    /// was killed or frozen before it could, and each time that a hand did.
     fn switches(&self) -> usize {
-        self.log().matches("switched traffic to").count() + self.kills + self.hands.get()
+        let files = fs::read_dir(self.folder()).expect("a folder").flatten().map(|entry| entry.path());
+        let logs = files.filter(|file| file.extension().is_some_and(|kind| kind == "log"));
+        let logged =
+            |file: PathBuf| fs::read_to_string(file).unwrap_or_default().matches("switched traffic to").count();
+        logs.map(logged).sum::<usize>() + self.kills + self.hands.get()
+    }
+
+    /// A turquoise beside the stage's own was cut off: it may have switched and not said so.
+    pub(in crate::outside) fn another_was_cut_off(&mut self) {
+        self.kills += 1;
     }
 
     /// The end of each scenario: git and cluster agree, and turquoise commits nothing more.
