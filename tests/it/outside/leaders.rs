@@ -319,9 +319,16 @@ fn replicas_with_a_configuration_file_and_no_names_of_their_own() {
     std::fs::write(world.path("turquoise.yaml"), file).expect("written");
     // What overlays/high-availability adds to the Role, for a Lease of another name.
     let namespace = world.home().namespace().to_owned();
-    world.kubectl(&["create", "role", "lead", "--verb=create,get,patch", "--resource=leases"]);
-    let account = format!("--serviceaccount={namespace}:turquoise");
-    world.kubectl(&["create", "rolebinding", "lead", "--role=lead", &account]);
+    let api = "apiVersion: rbac.authorization.k8s.io/v1";
+    let rights = format!(
+        "{api}\nkind: Role\nmetadata: {{name: lead}}\n\
+         rules: [{{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create, get, patch]}}]\n---\n\
+         {api}\nkind: RoleBinding\nmetadata: {{name: lead}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: lead}}\n\
+         subjects: [{{kind: ServiceAccount, name: turquoise, namespace: {namespace}}}]\n"
+    );
+    std::fs::write(world.path("rights.yaml"), rights).expect("written");
+    world.kubectl(&["apply", "-f", &world.path("rights.yaml").to_string_lossy()]);
     let flags = ["--config", "turquoise.yaml", "--leader-elect", "--lease-name", "shop-lead"];
     let flags = [&flags[..], &["--lease-namespace", &namespace]].concat();
     let daemons = [world.run(&flags), world.run(&flags)];
