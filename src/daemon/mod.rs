@@ -271,6 +271,7 @@ impl Daemon {
             grants,
             announcer,
             poll,
+            searched: false,
             head: None,
             apps: Arc::default(),
             recheck: false,

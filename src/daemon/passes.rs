@@ -117,6 +117,7 @@ impl Daemon {
         watched.announcer.reads(&discovery.repo);
         watched.announcer.git(Ok(()));
         let same_apps = !new && watched.apps == discovery.apps;
+        let first = !std::mem::replace(&mut watched.searched, true);
         watched.apps = Arc::clone(&discovery.apps);
         watched.head = Some(discovery.head.clone());
         if new && let Some(path) = discovery.repo.watch_path() {
@@ -127,8 +128,12 @@ impl Daemon {
         self.board.metrics.repo(name.as_str(), Some(true));
         self.board.health(|health, now| health.asked_git(name.as_str(), Ok(()), now));
         // Most commits change no turquoise.yaml.
-        if moved && !same_apps {
+        if first {
+            self.searched_for_the_first_time(name);
+        } else if moved && !same_apps {
             self.give_names_away();
+        }
+        if moved && !same_apps {
             for (app, home) in self.apps.iter().filter(|(_, home)| home.repo == *name) {
                 self.board.set_library(app.clone(), library::library(&discovery.repo, &home.app));
             }
@@ -150,10 +155,27 @@ impl Daemon {
         vec![Event::Discovered(name.clone(), apps)]
     }
 
+    /// Names that waited for a repository's first search are given away, and the repositories whose apps got one are searched
+    /// once more, so that these are looked at.
+    fn searched_for_the_first_time(&mut self, name: &RepoName) {
+        let before: BTreeSet<AppName> = self.apps.keys().cloned().collect();
+        self.give_names_away();
+        let waited = self.apps.iter().filter(|(app, home)| home.repo != *name && !before.contains(*app));
+        let mut repos = BTreeSet::new();
+        for (app, home) in waited {
+            if let Some(repo) = self.repos.get(&home.repo).and_then(|watched| watched.repo.as_ref()) {
+                self.board.set_library(app.clone(), library::library(repo, &home.app));
+                repos.insert(home.repo.clone());
+            }
+        }
+        repos.into_iter().for_each(|repo| self.inbox.put(Trigger::Git(repo)));
+    }
+
     /// Whose names are whose, and what follows from it.
     pub(super) fn give_names_away(&mut self) {
         let in_order = self.settings.repos.iter().filter_map(|one| self.repos.get_key_value(&one.name));
-        let (apps, taken) = repos::homes(&self.apps, in_order.map(|(name, watched)| (name, &watched.apps)));
+        let (apps, taken) =
+            repos::homes(&self.apps, in_order.map(|(name, watched)| (name, &watched.apps, watched.searched)));
         for (app, by) in taken.iter().filter(|(app, by)| self.taken.get(*app) != Some(*by)) {
             tracing::warn!(%app, "another app of this name is left alone: {by}");
         }
@@ -216,6 +238,7 @@ impl Daemon {
     pub(super) fn undiscovered(&mut self, name: &RepoName, error: &SourceError) {
         let Some(watched) = self.repos.get_mut(name) else { return };
         watched.reach.lost(name, error);
+        let first = !std::mem::replace(&mut watched.searched, true);
         let words = OneLine::of_error(&error);
         watched.announcer.git(Err(&words));
         self.board.metrics.repo(name.as_str(), Some(false));
@@ -223,6 +246,9 @@ impl Daemon {
         let here = self.apps.iter().filter(|(_, home)| home.repo == *name);
         for status in here.filter_map(|(app, _)| self.board.get(app)) {
             self.show(status);
+        }
+        if first {
+            self.searched_for_the_first_time(name);
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Watched {
     pub(super) announcer: Announcer,
     /// The timer that asks it.
     pub(super) poll: AbortHandle,
+    /// Whether a search for apps has ended, well or not.
+    pub(super) searched: bool,
     /// HEAD as the newest search found it.
     pub(super) head: Option<CommitId>,
     /// The apps there, by folder.
@@ -75,14 +77,20 @@ pub(super) struct Home {
 }
 
 /// Gives names away: who has a name keeps it as long as the app is there, a free name goes to the first repository that has
-/// an app of it. The second answer says of each name who else would like it.
+/// an app of it. While an earlier one was not searched yet (each comes with whether it was), nobody behind it gets a name:
+/// it may be the earlier one's. The second answer says of each name who else would like it.
 pub(super) fn homes<'a>(
     before: &BTreeMap<AppName, Home>,
-    repos: impl Iterator<Item = (&'a RepoName, &'a Arc<Vec<Arc<App>>>)>,
+    repos: impl Iterator<Item = (&'a RepoName, &'a Arc<Vec<Arc<App>>>, bool)>,
 ) -> (BTreeMap<AppName, Home>, BTreeMap<AppName, OneLine>) {
     let mut wishes: BTreeMap<AppName, Vec<Home>> = BTreeMap::new();
-    for (repo, apps) in repos {
+    let mut all_searched = true;
+    for (repo, apps, searched) in repos {
+        all_searched &= searched;
         for app in apps.iter() {
+            if !all_searched && before.get(&app.name).is_none_or(|home| home.repo != *repo) {
+                continue;
+            }
             wishes.entry(app.name.clone()).or_default().push(Home { repo: repo.clone(), app: Arc::clone(app) });
         }
     }
@@ -117,7 +125,7 @@ mod tests {
         let (one, two) = (RepoName::new("one"), RepoName::new("two"));
         let (of_one, of_two) = (Arc::new(vec![app("shop")]), Arc::new(vec![app("docs"), app("shop")]));
         let shop = AppName::new("shop");
-        let both = || [(&one, &of_one), (&two, &of_two)].into_iter();
+        let both = || [(&one, &of_one, true), (&two, &of_two, true)].into_iter();
         let (first, taken) = homes(&BTreeMap::new(), both());
         assert_eq!((&first[&shop].repo, &first[&AppName::new("docs")].repo), (&one, &two));
         assert_eq!(taken.keys().collect::<Vec<_>>(), [&shop]);
@@ -127,7 +135,11 @@ mod tests {
         assert_eq!(later[&shop].repo, two, "who was there first keeps it");
         assert_eq!(taken[&shop].as_str(), "repository one, folder shop");
         let nothing = Arc::default();
-        let (last, taken) = homes(&later, [(&one, &of_one), (&two, &nothing)].into_iter());
+        let (last, taken) = homes(&later, [(&one, &of_one, true), (&two, &nothing, true)].into_iter());
         assert_eq!((&last[&shop].repo, taken.len()), (&one, 0));
+        let (waits, _) = homes(&BTreeMap::new(), [(&one, &nothing, false), (&two, &of_two, true)].into_iter());
+        assert!(waits.is_empty(), "the first one may have an app of that name");
+        let (kept, _) = homes(&second, [(&one, &nothing, false), (&two, &of_two, true)].into_iter());
+        assert_eq!(kept[&shop].repo, two, "who has it does not lose it to one that is added");
     }
 }
