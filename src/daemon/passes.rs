@@ -239,7 +239,7 @@ impl Daemon {
         let Some(watched) = self.repos.get_mut(name) else { return };
         watched.reach.lost(name, error);
         let first = !std::mem::replace(&mut watched.searched, true);
-        let words = OneLine::of_error(&error);
+        let words = OneLine::new(&error.to_string());
         watched.announcer.git(Err(&words));
         self.board.metrics.repo(name.as_str(), Some(false));
         self.board.health(|health, now| health.asked_git(name.as_str(), Err(words.clone()), now));

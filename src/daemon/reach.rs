@@ -27,7 +27,7 @@ impl Reach {
 
     /// Git did not answer. An outage is said once in the same words, and at length only in the log.
     pub(super) fn lost(&mut self, repo: &RepoName, error: &SourceError) {
-        let words = OneLine::of_error(&error);
+        let words = OneLine::new(&error.to_string());
         if self.lost.replace(words.clone()) == Some(words) {
             tracing::debug!(%repo, "{error}");
         } else {

@@ -57,9 +57,12 @@ impl PassError {
         }
     }
 
-    /// The error in one line.
+    /// The error in one line. A server's chain of words ends with the cause; what we say ourselves begins with it.
     #[must_use]
     pub fn words(&self) -> OneLine {
-        OneLine::of_error(self)
+        match self {
+            Self::Cluster(_) => OneLine::of_error(self),
+            Self::Source(_) | Self::Gone | Self::StoodDown | Self::Thread(_) => OneLine::new(&self.to_string()),
+        }
     }
 }

@@ -140,7 +140,7 @@ pub enum Trouble {
         words: OneLine,
     },
     /// Nothing can be written into the copy: the disk is full, or cannot be written.
-    #[error("nothing can be written to {folder}: {words}; make room there, or name another folder with `--cache`")]
+    #[error("nothing can be written: {words}; make room in {folder}, or name another folder with `--cache`")]
     Disk {
         /// Its folder.
         folder: String,

@@ -82,7 +82,7 @@ fn s86_a_full_disk_is_named_and_what_serves_goes_on() {
     stage.bump("1.1.0");
     let status = stage.until("the full disk is named", |app| {
         let words = app["error"].as_str().unwrap_or_default();
-        words.contains("nothing can be written to") && words.contains("No space left on device")
+        words.contains("nothing can be written: No space left on device")
     });
     assert_eq!(status["serving"], "blue");
     fs::remove_file(filler).expect("removed");
