@@ -27,7 +27,7 @@ static STEADY: Mutex<Steady> = Mutex::new(Steady::new());
 pub fn now() -> Timestamp {
     let (now, jump) = STEADY.lock().unwrap_or_else(PoisonError::into_inner).read(wall(), Instant::now());
     if let Some(jump) = jump {
-        let jump = SignedDuration::from_secs(jump.as_secs());
+        let jump = SignedDuration::from_secs_f64(jump.as_secs_f64().round());
         tracing::warn!("the clock jumped by {jump:#}: deadlines go on as if it had not, until the next start");
     }
     now

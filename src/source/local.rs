@@ -1,6 +1,7 @@
 //! A branch of a repository on this machine: its reference is read, and moved by compare-and-swap.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
 
@@ -8,6 +9,9 @@ use super::error::{SourceError, git};
 use super::ground::is_in_history;
 use super::location;
 use super::origin::{Origin, Published};
+
+/// A reference is moved in less than a millisecond; a process that is stopped for this long in the middle of it is dead.
+const DEAD_LOCK_AGE_MIN: Duration = Duration::from_secs(5);
 
 /// A branch of a local repository.
 #[derive(Debug)]
@@ -49,10 +53,12 @@ impl Origin for Local {
         let now = head(repo, &self.reference)?;
         match (moved, now) {
             (_, Some(now)) if now == to || is_in_history(repo, to, now)? => Ok(Published::Made),
-            (Err(error), Some(now)) if now == from => Err(match error.code() == ErrorCode::Locked {
-                true => SourceError::Locked { branch: self.branch.clone(), reference: self.reference.clone() },
-                false => git("the branch cannot be moved")(error),
-            }),
+            (Err(error), Some(now)) if now == from && error.code() != ErrorCode::Locked => {
+                Err(git("the branch cannot be moved")(error))
+            }
+            (Err(_), Some(now)) if now == from && !self.breaks_dead_lock(repo, from) => {
+                Err(SourceError::Locked { branch: self.branch.clone(), reference: self.reference.clone() })
+            }
             (Ok(_) | Err(_), _) => Ok(Published::Stale),
         }
     }
@@ -61,6 +67,31 @@ impl Origin for Local {
     /// them changes no branch.
     fn watch_path(&self, git: &Repository) -> Option<PathBuf> {
         Some(git.commondir().join("refs").join("heads"))
+    }
+}
+
+impl Local {
+    /// Takes away the lock that a killed turquoise left on the branch; nobody else would, and nothing could be released any
+    /// more. It is one where it holds nothing, or a commit of turquoise's on top of the branch, and has for longer than any
+    /// move of a reference takes. Says whether it is gone.
+    fn breaks_dead_lock(&self, repo: &Repository, head: Oid) -> bool {
+        let lock = repo.commondir().join(format!("{}.lock", self.reference));
+        let age = || {
+            // By the clock of the file system that wrote the lock.
+            let now = tempfile::tempfile_in(repo.commondir())?.metadata()?.modified()?;
+            let then = lock.metadata()?.modified()?;
+            Ok::<_, std::io::Error>(now.duration_since(then).unwrap_or_default())
+        };
+        let is_ours = |text: &str| {
+            let commit = Oid::from_str(text.trim()).and_then(|id| repo.find_commit(id));
+            commit.is_ok_and(|commit| {
+                let says = commit.message().is_ok_and(|message| message.contains("\nTurquoise-App: "));
+                says && commit.parent_id(0).is_ok_and(|parent| parent == head)
+            })
+        };
+        let is_dead = age().is_ok_and(|age| age >= DEAD_LOCK_AGE_MIN)
+            && std::fs::read_to_string(&lock).is_ok_and(|text| text.is_empty() || is_ours(&text));
+        is_dead && std::fs::remove_file(&lock).is_ok()
     }
 }
 

@@ -308,6 +308,40 @@ fn a_held_lock_file_is_named() {
 }
 
 #[test]
+fn a_lock_that_a_killed_turquoise_left_is_taken_away_and_no_other() {
+    let mut world = World::example();
+    let mut repo = world.open();
+    let bump = world.bump("2.0.0");
+    let commit = release(&mut repo, Colour::Green, &bump);
+    let app = app(&mut repo);
+    let held = world.path().join("refs/heads/main.lock");
+    // What turquoise would have moved the branch to, from a world that went on without the crash.
+    let ours = match repo.commit(&app, &commit) {
+        Ok(Committed::Made(id)) => id,
+        other => panic!("{other:?}"),
+    };
+    world.run(&world.path(), &["update-ref", "refs/heads/main", bump.as_str()]);
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    for (text, age, goes) in [
+        (String::new(), None, false),
+        (format!("{ours}\n"), None, false),
+        (format!("{bump}\n"), Some(old), false),
+        (String::new(), Some(old), true),
+        (format!("{ours}\n"), Some(old), true),
+    ] {
+        std::fs::write(&held, &text).expect("a lock file");
+        if let Some(age) = age {
+            let file = std::fs::File::options().write(true).open(&held).expect("the lock file");
+            file.set_modified(age).expect("an old file");
+        }
+        let tried = repo.commit(&app, &commit);
+        assert_eq!(tried.is_ok(), goes, "{text:?} {age:?}: {tried:?}");
+        assert_eq!(held.exists(), !goes, "{text:?} {age:?}");
+    }
+    assert!(matches!(repo.commit(&app, &commit), Ok(Committed::Made(_))), "it is looked again, and done");
+}
+
+#[test]
 fn three_reverts_merge_without_conflict() {
     let mut world = World::example();
     let mut repo = world.open();
