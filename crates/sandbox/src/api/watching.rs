@@ -21,7 +21,7 @@ use crate::api::request::{ApiRequest, Selectors};
 use crate::api::{Body, cut, events};
 use crate::object;
 use crate::resources::Resource;
-use crate::store::Change;
+use crate::store::{Change, Scope};
 use crate::world::World;
 
 /// A watch without `timeoutSeconds` ends after this long, as the real server's does after 30 to 60 minutes.
@@ -40,7 +40,7 @@ struct Watching {
     selectors: Selectors,
     seen: u64,
     lines: VecDeque<String>,
-    tip: watch::Receiver<u64>,
+    tip: watch::Receiver<()>,
     cuts: watch::Receiver<u64>,
     ends: Instant,
     bookmark: Option<Instant>,
@@ -70,7 +70,7 @@ pub(crate) fn answer(
         selectors,
         seen: 0,
         lines: VecDeque::new(),
-        tip: world.store.subscribe(),
+        tip: world.store.listen(Scope::of(door, request.namespace.as_deref())),
         cuts: world.faults.watch_cuts(),
         ends: Instant::now() + lasts.map_or(WATCH_LASTS, Duration::from_secs),
         bookmark: wants_bookmarks.then(|| Instant::now() + BOOKMARK_EVERY),
@@ -128,7 +128,7 @@ impl Watching {
             if self.is_over {
                 return None;
             }
-            match self.world.store.changes_after(self.seen) {
+            match self.world.store.changes_of(self.resource, self.namespace.as_deref(), self.seen) {
                 None => {
                     let current = self.world.store.version();
                     let error = ApiError::expired(format!("too old resource version: {} ({current})", self.seen));
@@ -136,13 +136,10 @@ impl Watching {
                     self.is_over = true;
                     continue;
                 }
-                Some(changes) => {
-                    for change in changes {
-                        self.seen = change.version;
-                        if let Some(line) = self.line_of(&change) {
-                            self.lines.push_back(line);
-                        }
-                    }
+                Some((version, changes)) => {
+                    self.seen = version;
+                    let lines: Vec<_> = changes.iter().filter_map(|change| self.line_of(change)).collect();
+                    self.lines.extend(lines);
                 }
             }
             if self.lines.is_empty()
@@ -178,12 +175,6 @@ impl Watching {
 
     /// What a change means to this watch: an object that stops to match is deleted for it, one that begins to is added.
     fn line_of(&mut self, change: &Change) -> Option<String> {
-        if !std::ptr::eq(change.key.resource(), self.resource) {
-            return None;
-        }
-        if self.namespace.as_ref().is_some_and(|namespace| *namespace != change.key.namespace) {
-            return None;
-        }
         let matches =
             |object: &Option<Arc<Value>>| object.as_ref().is_some_and(|object| self.selectors.matches(object));
         match (matches(&change.old), matches(&change.new)) {

@@ -27,7 +27,7 @@ use crate::resources::{
     AUTOSCALERS, DAEMON_SETS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, NAMESPACES, QUOTAS, REPLICA_SETS, RESOURCES,
     SERVICES, STATEFUL_SETS, of_kind,
 };
-use crate::store::{Change, Key, LabelSelector};
+use crate::store::{Change, Key, LabelSelector, Scope};
 use crate::world::World;
 
 /// Who the controllers are in managed fields.
@@ -57,7 +57,7 @@ struct Work {
 
 /// Runs until the sandbox stops.
 pub(crate) async fn run(world: Arc<World>) {
-    let mut tip = world.store.subscribe();
+    let mut tip = world.store.listen(Scope::Everything);
     let mut seen = 0;
     let mut later: BTreeMap<(Instant, Key), ()> = BTreeMap::new();
     loop {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::object::{self, text};
 use crate::resources::{NODES, PODS};
-use crate::store::Key;
+use crate::store::{Key, Scope};
 use crate::world::World;
 use crate::writes::Write;
 
@@ -28,16 +28,15 @@ const PODS_MAX: u32 = 1_000;
 /// Follows the pods until the sandbox stops: starts a task for each that is new, and ends it when the object is gone.
 pub(crate) async fn run(world: Arc<World>) {
     register_node(&world);
-    let mut tip = world.store.subscribe();
+    let mut tip = world.store.listen(Scope::of(*PODS, None));
     let mut seen = 0;
     let mut running: HashMap<String, CancellationToken> = HashMap::new();
     loop {
-        let pods: Vec<(Key, String, Option<Arc<Value>>)> = match world.store.changes_after(seen) {
-            Some(changes) => {
-                seen = changes.last().map_or(seen, |change| change.version);
+        let pods: Vec<(Key, String, Option<Arc<Value>>)> = match world.store.changes_of(*PODS, None, seen) {
+            Some((version, changes)) => {
+                seen = version;
                 changes
                     .into_iter()
-                    .filter(|change| change.key.resource().plural == "pods")
                     .filter_map(|change| {
                         let uid = object::uid(change.new.as_ref().or(change.old.as_ref())?).to_owned();
                         Some((change.key, uid, change.new))

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kubelet::container::{self, ContainerState};
 use crate::kubelet::{NODE, status};
 use crate::object::{self, list, text};
-use crate::store::Key;
+use crate::store::{Key, Scope};
 use crate::world::World;
 use crate::writes::{Deletion, Write};
 
@@ -94,7 +94,9 @@ pub(crate) async fn run(world: Arc<World>, key: Key, pod: Arc<Value>, kill: Canc
 
 /// Writes the status after each change, and stops the containers once the pod is deleted.
 async fn attend(shared: &Shared, pod: &Value, containers: &mut JoinSet<()>) {
-    let mut tip = shared.world.store.subscribe();
+    let mut tip = shared.world.store.listen(Scope::Object(shared.key.clone()));
+    // It may have been deleted before this.
+    tip.mark_changed();
     let mut killed_at: Option<Instant> = None;
     let mut version = String::new();
     loop {

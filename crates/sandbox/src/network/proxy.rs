@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::network::{Endpoint, SERVICE_NAME, endpoints_of};
 use crate::object::{list, text};
 use crate::resources::SERVICES;
-use crate::store::{Change, Key};
+use crate::store::{Change, Key, Scope};
 use crate::world::World;
 
 /// A loopback connect is done in microseconds; one that is not has met a full backlog.
@@ -40,7 +40,7 @@ struct Listener {
 
 /// Follows Services and EndpointSlices until the sandbox stops.
 pub(crate) async fn run(world: Arc<World>) {
-    let mut tip = world.store.subscribe();
+    let mut tip = world.store.listen(Scope::Everything);
     let mut seen = 0;
     let mut listeners: BTreeMap<(Key, SocketAddr), Listener> = BTreeMap::new();
     loop {

@@ -1,22 +1,25 @@
 //! The objects, their versions, and the log of changes that watches read.
 
+mod bells;
+mod log;
 mod selector;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub(crate) use bells::Scope;
 pub(crate) use selector::{FieldSelector, LabelSelector};
+
+use bells::Bells;
+use log::Log;
 
 use crate::object;
 use crate::resources::{RESOURCES, Resource};
-
-/// Changes kept for watches that come back: a client that was away for longer lists again (410 Gone). Each change holds one
-/// state of an object, some fifteen kilobytes of a Deployment, so this stays below sixty megabytes in the worst case.
-const LOG_CHANGES_MAX: usize = 4_000;
 
 /// Where an object lies.
 #[derive(Clone, Copy)]
@@ -36,6 +39,12 @@ impl PartialOrd for Kind {
     }
 }
 
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self.0).hash(state);
+    }
+}
+
 impl Ord for Kind {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         std::ptr::from_ref(self.0).cmp(&std::ptr::from_ref(other.0))
@@ -49,7 +58,7 @@ impl fmt::Debug for Kind {
 }
 
 /// An object's identity.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
     pub(crate) namespace: String,
@@ -104,9 +113,7 @@ impl Snapshot {
 struct Inner {
     version: u64,
     objects: Vec<Objects>,
-    log: VecDeque<Change>,
-    /// Changes up to this version are forgotten.
-    forgotten: u64,
+    log: Log,
     /// Objects by the uid of each of their owners.
     owned: HashMap<String, BTreeSet<Key>>,
 }
@@ -114,7 +121,7 @@ struct Inner {
 /// The store; every write is a transaction under one lock, which is held for microseconds.
 pub(crate) struct Store {
     inner: Mutex<Inner>,
-    tip: watch::Sender<u64>,
+    bells: Bells,
 }
 
 impl Store {
@@ -122,20 +129,21 @@ impl Store {
         let inner = Inner {
             version: 1,
             objects: RESOURCES.iter().map(|_| Objects::new()).collect(),
-            log: VecDeque::new(),
-            forgotten: 0,
+            log: Log::default(),
             owned: HashMap::new(),
         };
-        Store { inner: Mutex::new(inner), tip: watch::Sender::new(1) }
+        Store { inner: Mutex::new(inner), bells: Bells::default() }
     }
 
     /// Runs `work` alone on the store; nobody sees what it writes before it ends.
     pub(crate) fn transaction<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
-        let mut transaction = Transaction { inner: self.lock() };
+        let mut transaction = Transaction { inner: self.lock(), touched: Vec::new() };
         let result = work(&mut transaction);
-        let version = transaction.inner.version;
+        let touched = std::mem::take(&mut transaction.touched);
         drop(transaction);
-        self.tip.send_if_modified(|tip| std::mem::replace(tip, version) != version);
+        if !touched.is_empty() {
+            self.bells.ring(&touched);
+        }
         result
     }
 
@@ -170,24 +178,32 @@ impl Store {
 
     /// The changes after a version, oldest first, or `None` when some of them are forgotten.
     pub(crate) fn changes_after(&self, version: u64) -> Option<Vec<Change>> {
+        self.lock().log.after(version).map(|changes| changes.cloned().collect())
+    }
+
+    /// The changes of a kind after a version, in one namespace or in all, and the newest version; `None` when some of them
+    /// are forgotten.
+    pub(crate) fn changes_of(
+        &self,
+        resource: &'static Resource,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Option<(u64, Vec<Change>)> {
         let inner = self.lock();
-        if version < inner.forgotten {
-            return None;
-        }
-        let start = inner.log.partition_point(|change| change.version <= version);
-        Some(inner.log.range(start..).cloned().collect())
+        let changes = inner.log.after_about(&(Kind(resource), namespace.map(str::to_owned)), version)?;
+        Some((inner.version, changes))
     }
 
     /// Forgets the log, as an API server does that restarts with a compacted store.
     pub(crate) fn compact(&self) {
         let mut inner = self.lock();
-        inner.forgotten = inner.version;
-        inner.log.clear();
+        let version = inner.version;
+        inner.log.compact(version);
     }
 
-    /// Tells of new versions.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.tip.subscribe()
+    /// Tells of changes from now on: ask for those before after this.
+    pub(crate) fn listen(&self, scope: Scope) -> watch::Receiver<()> {
+        self.bells.listen(scope)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -198,6 +214,7 @@ impl Store {
 /// The store while one writer has it for itself.
 pub(crate) struct Transaction<'a> {
     inner: MutexGuard<'a, Inner>,
+    touched: Vec<Key>,
 }
 
 impl Transaction<'_> {
@@ -256,12 +273,8 @@ impl Transaction<'_> {
     }
 
     fn log(&mut self, change: Change) {
-        if self.inner.log.len() == LOG_CHANGES_MAX
-            && let Some(oldest) = self.inner.log.pop_front()
-        {
-            self.inner.forgotten = oldest.version;
-        }
-        self.inner.log.push_back(change);
+        self.touched.push(change.key.clone());
+        self.inner.log.push(change);
     }
 }
 
@@ -287,4 +300,70 @@ fn owners(object: &Value) -> impl Iterator<Item = String> {
         .iter()
         .filter_map(|owner| owner["uid"].as_str())
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::resources::{CONFIG_MAPS, PODS};
+
+    fn put(store: &Store, resource: &'static Resource, namespace: &str, name: &str) -> u64 {
+        let key = Key::new(resource, namespace, name);
+        store.transaction(|transaction| transaction.put(&key, json!({"metadata": {"name": name}})));
+        store.version()
+    }
+
+    fn names(changes: Option<(u64, Vec<Change>)>) -> Option<Vec<String>> {
+        Some(changes?.1.into_iter().map(|change| change.key.name).collect())
+    }
+
+    #[test]
+    fn a_watch_is_too_old_only_if_something_of_its_own_is_forgotten() {
+        let store = Store::new();
+        let start = store.version();
+        put(&store, *CONFIG_MAPS, "quiet", "a");
+        put(&store, *PODS, "busy", "first");
+        let middle = store.version();
+        for _ in 0..log::LOG_CHANGES_MAX {
+            put(&store, *PODS, "busy", "p");
+        }
+        let late = put(&store, *CONFIG_MAPS, "quiet", "b") - 1;
+        assert!(store.changes_after(middle).is_none());
+        assert!(store.changes_after(late).is_some_and(|changes| changes.len() == 1));
+        assert_eq!(names(store.changes_of(*PODS, Some("busy"), start)), None);
+        assert_eq!(names(store.changes_of(*PODS, None, start)), None);
+        assert_eq!(names(store.changes_of(*PODS, Some("quiet"), start)), Some(Vec::new()));
+        assert_eq!(names(store.changes_of(*CONFIG_MAPS, Some("quiet"), start)), None, "`a` is forgotten");
+        assert_eq!(names(store.changes_of(*CONFIG_MAPS, Some("quiet"), middle)), Some(vec!["b".to_owned()]));
+        store.compact();
+        assert_eq!(names(store.changes_of(*PODS, Some("quiet"), late)), None);
+        assert_eq!(names(store.changes_of(*PODS, Some("quiet"), store.version())), Some(Vec::new()));
+    }
+
+    #[test]
+    fn whoever_listens_hears_what_may_concern_him() {
+        let store = Store::new();
+        let of = |scope| store.listen(scope);
+        let mut bells = [
+            of(Scope::Everything),
+            of(Scope::of(*PODS, None)),
+            of(Scope::of(*PODS, Some("a"))),
+            of(Scope::of(*PODS, Some("b"))),
+            of(Scope::Object(Key::new(*PODS, "a", "one"))),
+            of(Scope::Object(Key::new(*PODS, "a", "two"))),
+            of(Scope::of(*CONFIG_MAPS, Some("a"))),
+        ];
+        put(&store, *PODS, "a", "one");
+        let rang = bells
+            .each_mut()
+            .map(|bell| std::mem::replace(&mut *bell, of(Scope::Everything)).has_changed().expect("open"));
+        assert_eq!(rang, [true, true, true, false, true, false, false]);
+        // Nobody listens any more: the next one who does is heard of all the same.
+        put(&store, *PODS, "a", "one");
+        let bell = of(Scope::Object(Key::new(*PODS, "a", "one")));
+        put(&store, *PODS, "a", "one");
+        assert!(bell.has_changed().expect("open"));
+    }
 }
