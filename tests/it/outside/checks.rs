@@ -226,9 +226,9 @@ fn s38_a_failed_watch_flips_back() {
         edit(&clone.join("turquoise.yaml"), |text| text.replace("watch: 2s", "watch: 20s"));
     });
     let bump = stage.bump("2.0.0-breaks-live");
-    stage.until("the flip back", |app| stage.verdicts(&bump, "rejected") == 1 && stage.is_at_rest(app));
-    let status = stage.status();
-    assert_eq!(status["serving"], "blue");
+    let status = stage.until("the flip back", |app| {
+        app["serving"] == "blue" && stage.verdicts(&bump, "rejected") == 1 && stage.is_at_rest(app)
+    });
     assert!(reason(&status).contains("check `smoke`: /smoke answered 500"), "{}", reason(&status));
     stage.person(&["fetch", "--quiet"]);
     assert_eq!((stage.verdicts(&bump, "released"), flips(&stage)), (1, 2));

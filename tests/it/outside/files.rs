@@ -64,7 +64,7 @@ fn broken() -> Vec<Broken> {
         ),
         (
             "colliding names",
-            "base/frontend.yaml:1: Deployment shop-frontend-blue",
+            "base/kustomization.yaml:9: ConfigMap shop-settings-blue",
             change("overlays/green/kustomization.yaml", "nameSuffix: -green", "nameSuffix: -blue"),
         ),
         (
