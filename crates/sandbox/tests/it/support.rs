@@ -35,7 +35,9 @@ impl Cluster {
     pub(crate) async fn with(options: Options) -> Cluster {
         let sandbox = Sandbox::start(options).await.unwrap();
         let kubeconfig = Kubeconfig::from_yaml(&sandbox.kubeconfig()).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        // A refusal is an answer here; kube asks again after a 429 for minutes.
+        config.default_retry = false;
         Cluster { sandbox, client: Client::try_from(config).unwrap() }
     }
 
