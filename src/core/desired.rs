@@ -85,6 +85,8 @@ pub struct WorkloadSpec {
     pub replicas: Option<u32>,
     /// The workload's name with its colour taken out: the same for its twin in the other colour.
     pub twin: String,
+    /// The labels of its pods.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A HorizontalPodAutoscaler of a render.

@@ -75,6 +75,8 @@ pub struct ServiceState {
     pub resource_version: String,
     /// The selector's value under the colour's key; `None` where the key is missing.
     pub selects: Option<String>,
+    /// The whole selector.
+    pub selector: BTreeMap<String, String>,
     /// The ready pods in its EndpointSlices, by uid.
     pub endpoints: BTreeSet<String>,
     /// The app's ready pods whose labels its selector matches, by uid: what the EndpointSlices should hold.

@@ -216,6 +216,16 @@ pub enum Blocked {
         /// What git names.
         declared: Colour,
     },
+    /// A live Service that was there before turquoise names no colour in the cluster, and would take the candidate's pods in
+    /// before they are checked.
+    SelectorTooWide {
+        /// The Service.
+        service: OneLine,
+        /// What it selects.
+        selector: OneLine,
+        /// The candidate's colour.
+        colour: Colour,
+    },
     /// The lock is for another cluster.
     OtherCluster {
         /// The cluster that it names.
@@ -252,6 +262,7 @@ impl Blocked {
             Self::SelectorNotEditable { .. } => "selector_not_editable",
             Self::NotOurs { .. } => "not_ours",
             Self::OtherColourServing { .. } => "other_colour_serving",
+            Self::SelectorTooWide { .. } => "selector_too_wide",
             Self::OtherCluster { .. } => "other_cluster",
             Self::DuplicateName { .. } => "duplicate_name",
             Self::Refused { .. } => "refused",
@@ -276,6 +287,9 @@ impl Blocked {
             }
             Self::NotOurs { .. } => "rename them, delete them, or set `adopt: true` in turquoise.yaml",
             Self::OtherColourServing { .. } => "set the selector in git to the colour that serves",
+            Self::SelectorTooWide { .. } => {
+                "give the Service's selector in the cluster a label that only the pods that serve now have"
+            }
             Self::OtherCluster { .. } => "run the turquoise of that cluster, or delete `cluster` from turquoise.lock",
             Self::DuplicateName { .. } => "give each its own `metadata.name` in turquoise.yaml",
             Self::Refused { .. } => "mend what the server names; turquoise tries again",
@@ -308,6 +322,12 @@ impl fmt::Display for Blocked {
             }
             Self::OtherColourServing { serving, declared } => {
                 write!(f, "{serving} serves, but git names {declared} and there is no lock")
+            }
+            Self::SelectorTooWide { service, selector, colour } => {
+                write!(
+                    f,
+                    "Service {service} selects {selector} in the cluster, which the pods of {colour} would match too"
+                )
             }
             Self::OtherCluster { cluster } => {
                 write!(f, "turquoise.lock is for the cluster `{cluster}`")

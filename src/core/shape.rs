@@ -3,7 +3,7 @@
 //! Whatever would make a release unsafe by its form alone (names that collide, a selector that reaches the other
 //! colour, a check of a Service that shows live pods) is refused here, before anything is written (DESIGN 2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -121,6 +121,7 @@ pub fn render(manifests: &[Manifest], colour: Colour) -> Render {
         workloads.push(WorkloadSpec {
             replicas: replicas(manifest, &key, &autoscalers),
             twin: without_colour(&key.name, colour),
+            labels: pod_labels(manifest, template),
             key,
         });
     }
@@ -132,6 +133,12 @@ pub fn render(manifests: &[Manifest], colour: Colour) -> Render {
         objects: manifests.iter().filter_map(Manifest::key).collect(),
         refers: manifests.iter().flat_map(|manifest| references::of(&manifest.value)).collect(),
     }
+}
+
+fn pod_labels(manifest: &Manifest, template: &str) -> BTreeMap<String, String> {
+    let labels = manifest.value.pointer(&format!("{template}/metadata/labels")).and_then(Value::as_object);
+    let texts = labels.into_iter().flatten();
+    texts.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// A workload's own size; Kubernetes' default of 1 where it says nothing, nothing where an autoscaler of the same colour

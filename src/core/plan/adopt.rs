@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::view::View;
+use super::{declared, release};
 use crate::core::action::{Action, Adopt, Adoption};
 use crate::core::colour::Colour;
+use crate::core::desired::{Declared, WorkloadSpec};
 use crate::core::ids::ObjectKey;
-use crate::core::observed::{Foreign, Record, Serving};
+use crate::core::lock::PinState;
+use crate::core::observed::{Foreign, Record, ServiceState, Serving};
 use crate::core::report::{Blocked, Phase, Plan};
 use crate::core::text::OneLine;
 
@@ -59,6 +62,53 @@ pub(super) fn is_unknown(view: &View<'_>, serving: Colour) -> bool {
         && view.desired.own_lock.is_none()
         && view.record(serving).is_none()
         && view.state(serving).torn.iter().all(|revision| revision == view.revision())
+}
+
+/// The colour that stands for what served before turquoise came, where the live Services in the cluster name none (rule 12):
+/// what was never deployed to, and the declared one first. `None` once anything of turquoise has taken traffic: a label
+/// that is missing then was taken away by a hand (rule 6).
+pub(super) fn stand_in(view: &View<'_>) -> Option<Colour> {
+    let Declared::Colour(declared) = view.desired.declared else { return None };
+    let mut live = view.observed.live().peekable();
+    live.peek()?;
+    let own = view.desired.own_lock.as_ref();
+    let released = |colour: Colour| {
+        let pins = [view.pin(colour), own.and_then(|lock| lock.pins[colour].as_ref())];
+        pins.into_iter().flatten().any(|pin| pin.state == PinState::Released)
+            || view.record(colour).is_some_and(|record| record.in_use)
+    };
+    if !live.all(|service| service.selects.is_none() && service.flip.is_none())
+        || Colour::BOTH.into_iter().any(released)
+    {
+        return None;
+    }
+    let untouched = |colour: &Colour| view.record(*colour).is_none() && view.state(*colour).torn.is_empty();
+    [declared, declared.other()].into_iter().find(untouched)
+}
+
+/// HEAD is released into the other colour, and the flip is the first that is written to the live Services. They must not take
+/// the candidate's pods in before.
+pub(super) fn beside(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
+    let candidate = serving.other();
+    let pods = view.desired.render(view.head(), candidate).map_or(&[][..], |render| &render.workloads);
+    let reaches = |service: &&ServiceState| {
+        let matches =
+            |spec: &WorkloadSpec| service.selector.iter().all(|(key, value)| spec.labels.get(key) == Some(value));
+        !service.selector.is_empty() && pods.iter().any(matches)
+    };
+    if let Some(service) = view.observed.live().find(reaches) {
+        let selector: Vec<String> = service.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        return Plan::blocked(Blocked::SelectorTooWide {
+            service: OneLine::new(&service.name),
+            selector: OneLine::new(&selector.join(",")),
+            colour: candidate,
+        });
+    }
+    if declared == serving {
+        release::plan(view, Draft::default(), serving)
+    } else {
+        declared::plan(view, declared, serving)
+    }
 }
 
 fn taken(view: &View<'_>, key: &ObjectKey, foreign: &Foreign) -> Adoption {

@@ -8,6 +8,7 @@
 //! | whatever, and others made it | [`adopt`] | 12 |
 //! | nothing | [`first`] | 12 |
 //! | a colour to which traffic went back before git could be told | [`owed`] | 5, and DESIGN 4 |
+//! | something without a colour, from before turquoise | [`adopt`], then [`release`], [`declared`] | 12 |
 //! | something unclear | [`unclear`] | 6 |
 //! | a colour, and git has lost what it knew of it | [`restore`] | 13 |
 //! | the colour that git does not name | [`declared`] | 5 |
@@ -70,7 +71,10 @@ pub fn plan(desired: &Desired, observed: &Observed, policy: &Policy) -> Plan {
     }
     match observed.serving() {
         Serving::Nothing => first::plan(&view, declared),
-        Serving::Unclear => unclear::plan(&view, declared),
+        Serving::Unclear => match adopt::stand_in(&view) {
+            Some(serving) => adopt::beside(&view, declared, serving),
+            None => unclear::plan(&view, declared),
+        },
         Serving::Colour(serving) if restore::is_due(&view, declared, serving) => {
             restore::plan(&view, declared, serving)
         }

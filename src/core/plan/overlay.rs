@@ -1,8 +1,8 @@
 //! Objects of the live overlay: shared ones before a candidate, routing ones when nothing is wanted, previews always. What it
 //! has dropped is [`dropped`]'s.
 
-use super::dropped;
 use super::view::{View, service_guard};
+use super::{adopt, dropped};
 use crate::core::action::{Action, ApplyOverlay, Switch};
 use crate::core::colour::Colour;
 use crate::core::desired::{OverlayObject, Role};
@@ -39,6 +39,12 @@ fn applied(
     preview: Colour,
 ) -> Option<Action> {
     let differs = |object: &&&OverlayObject| view.observed.overlay.get(&object.key) != Some(&object.digest);
+    // Where what was there before turquoise serves, traffic is first touched by the flip (rule 12).
+    let is_theirs = adopt::stand_in(view).is_some();
+    let objects: Vec<&OverlayObject> = objects
+        .into_iter()
+        .filter(|object| !is_theirs || matches!(object.role, Role::Shared | Role::Preview))
+        .collect();
     let mut wanted: Vec<&OverlayObject> = objects.iter().filter(differs).copied().collect();
     if wanted.iter().all(|object| object.key.is_secret()) {
         return None;

@@ -72,6 +72,7 @@ fn blocked() -> Vec<Blocked> {
         Blocked::SelectorNotEditable { why: words.clone() },
         Blocked::NotOurs { objects: Vec::new() },
         Blocked::OtherColourServing { serving: colour, declared: colour },
+        Blocked::SelectorTooWide { service: words.clone(), selector: words.clone(), colour },
         Blocked::OtherCluster { cluster: words.clone() },
         Blocked::DuplicateName { folders: Vec::new() },
         Blocked::Refused { words: words.clone() },
@@ -85,10 +86,11 @@ fn blocked() -> Vec<Blocked> {
         Blocked::SelectorNotEditable { .. } => 4,
         Blocked::NotOurs { .. } => 5,
         Blocked::OtherColourServing { .. } => 6,
-        Blocked::OtherCluster { .. } => 7,
-        Blocked::DuplicateName { .. } => 8,
-        Blocked::Refused { .. } => 9,
-        Blocked::LeftBehind { .. } => 10,
+        Blocked::SelectorTooWide { .. } => 7,
+        Blocked::OtherCluster { .. } => 8,
+        Blocked::DuplicateName { .. } => 9,
+        Blocked::Refused { .. } => 10,
+        Blocked::LeftBehind { .. } => 11,
     };
     assert!(all.iter().enumerate().all(|(at, one)| index(one) == at));
     all

@@ -1,4 +1,6 @@
-//! SITUATION 67: an app that was there before turquoise, applied by `kubectl apply -k`.
+//! SITUATION 67: an app that was there before turquoise, applied by `kubectl apply -k`, with colours or without.
+
+use std::path::Path;
 
 use super::stage::{Stage, edit};
 
@@ -68,6 +70,94 @@ fn a_colour_that_git_does_not_name_is_left_serving_until_git_names_it() {
     stage.until("green", |app| {
         app["declared"] == "green" && app["colours"]["green"]["images"][0] == "shop:1.0.0" && stage.is_at_rest(app)
     });
+    stage.ends();
+}
+
+/// The example without colours, as it was before anybody thought of them.
+fn colourless(prepare: impl FnOnce(&Path)) -> Stage {
+    let mut stage = Stage::bare(prepare);
+    stage.apply_overlay("../base");
+    for deployment in ["shop-frontend", "shop-backend"] {
+        stage.kubectl(&["rollout", "status", "--timeout=60s", &format!("deployment/{deployment}")]);
+    }
+    stage.apply_overlay("live");
+    stage.kubectl(&[
+        "patch",
+        "service",
+        "shop",
+        "--type=json",
+        "-p",
+        r#"[{"op": "remove", "path": "/spec/selector/colour"}]"#,
+    ]);
+    stage.with_traffic();
+    stage
+}
+
+/// The cure of `selector_too_wide`, for both tiers.
+fn narrow(stage: &Stage) {
+    for (service, app) in [("shop-backend", "shop-backend"), ("shop", "shop-frontend")] {
+        let label = "jsonpath={.items[0].metadata.labels.pod-template-hash}";
+        let hash = stage.kubectl(&["get", "pods", "-l", &format!("app={app}"), "-o", label]);
+        let patch = format!(r#"{{"spec": {{"selector": {{"pod-template-hash": "{hash}"}}}}}}"#);
+        stage.kubectl(&["patch", "service", service, "-p", &patch]);
+    }
+}
+
+fn live_selector(stage: &Stage) -> String {
+    stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector}"])
+}
+
+#[test]
+fn what_serves_without_a_colour_is_left_once_its_selector_is_narrow() {
+    let mut stage = colourless(|_| {});
+    let bump = stage.bump("1.1.0");
+    stage.run();
+    let app = stage.until("blocked", |app| app["phase"] == "blocked");
+    assert_eq!(app["blocked"]["reason"], "selector_too_wide", "{app:#}");
+    assert_eq!(app["blocked"]["selector"], "app=shop-frontend");
+    narrow(&stage);
+    stage.until_live("green", "1.1.0");
+    assert_eq!(live_selector(&stage), r#"{"app":"shop-frontend","colour":"green"}"#);
+    assert_eq!(stage.verdicts(&bump, "released"), 1);
+    let old = stage.kubectl(&["get", "deployment", "shop-frontend", "-o", "jsonpath={.status.readyReplicas}"]);
+    assert_eq!(old, "2", "what served before stays");
+    stage.bump("1.2.0");
+    stage.until_live("blue", "1.2.0");
+    stage.ends();
+}
+
+#[test]
+fn a_rejected_candidate_leaves_what_serves_without_a_colour_as_it_was() {
+    let mut stage = colourless(|_| {});
+    narrow(&stage);
+    let before = live_selector(&stage);
+    let bad = stage.bump("1.1.0-smoke-fails");
+    stage.run();
+    stage.until_verdict(&bad, "rejected");
+    stage.until("at rest", |app| stage.is_at_rest(app));
+    assert_eq!(live_selector(&stage), before);
+    let good = stage.bump("1.2.0");
+    stage.until_verdict(&good, "released");
+    stage.until_live("green", "1.2.0");
+    stage.ends();
+}
+
+#[test]
+fn an_approval_switches_away_from_what_serves_without_a_colour() {
+    let mut stage = colourless(|clone| {
+        edit(&clone.join("turquoise.yaml"), |text| text.replacen("spec:\n", "spec:\n  promotion: manual\n", 1));
+    });
+    narrow(&stage);
+    let before = live_selector(&stage);
+    let bump = stage.bump("1.1.0");
+    stage.run();
+    stage.until("approval is waited for", |app| app["phase"] == "awaiting_approval");
+    assert_eq!(live_selector(&stage), before);
+    stage.commit("Green serves", |clone| {
+        edit(&clone.join("overlays/live/service.yaml"), |text| text.replacen("colour: blue", "colour: green", 1));
+    });
+    stage.until_verdict(&bump, "released");
+    stage.until_live("green", "1.1.0");
     stage.ends();
 }
 

@@ -66,6 +66,12 @@ pub(crate) fn copied() -> ObjectKey {
     key("networking.k8s.io/v1", "Ingress", "copied".into())
 }
 
+/// What a Service of the app selects, and a pod of it has.
+fn labels(colour: Option<&str>) -> BTreeMap<String, String> {
+    let labels = [Some(("app", "shop")), colour.map(|colour| ("colour", colour))];
+    labels.into_iter().flatten().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// One colour rendered from a tree.
 pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
     let content = tree.content(colour);
@@ -79,6 +85,7 @@ pub(crate) fn render(setup: &Setup, tree: &Tree, colour: Colour) -> Render {
                 WorkloadKind::DaemonSet | WorkloadKind::Job | WorkloadKind::CronJob => Some(1),
             },
             twin: (*name).to_owned(),
+            labels: labels(Some(colour.as_str())),
         })
         .collect();
     let autoscalers = autoscalers(setup, tree, colour);
@@ -192,6 +199,7 @@ fn services(cluster: &Cluster, now_s: i64) -> Vec<ServiceState> {
         preview: service.preview,
         resource_version: service.version.to_string(),
         selects: service.selects.clone(),
+        selector: labels(service.selects.as_deref()),
         endpoints: service.endpoints.iter().map(|pod| uid(*pod)).collect(),
         selected: cluster.selected(service.selects.as_deref(), now_s).into_iter().map(uid).collect(),
         flip: service.flip.clone(),
