@@ -7,12 +7,10 @@ use serde_json::Value;
 use super::NotPassed;
 use super::request::{Answer, Asker, NoAnswer, Place, Request};
 use super::secrets::{Hidden, Secrets};
-use crate::core::policy::{HttpCheck, JsonRule, Status};
+use crate::core::policy::{CONNECT_GRACE, HttpCheck, JsonRule, Status};
 use crate::core::text::OneLine;
 use crate::net::ANSWER_BYTES_MAX;
 
-/// How long a refused connection is tried again: kube-proxy is a moment behind the EndpointSlices.
-const CONNECT_GRACE: Duration = Duration::from_secs(3);
 /// The pause between two tries within [`CONNECT_GRACE`].
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -12,7 +12,9 @@ mod check;
 mod notifications;
 mod raw;
 
-pub use check::{Asks, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck};
+pub use check::{
+    Asks, CONNECT_GRACE, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck,
+};
 pub use notifications::{Destination, Format, Receiver};
 pub(crate) use raw::{in_our_words, is_dns_label, is_header_text};
 pub use raw::{parse, parse_duration};
@@ -119,6 +121,16 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> Digest {
         super::digest::of_json(&serde_json::to_value(self).unwrap_or_default())
+    }
+
+    /// The longest that the checks of a watch take for their first answer.
+    #[must_use]
+    pub fn longest_round(&self) -> Duration {
+        let rounds = self.checks.iter().filter_map(|check| match &check.asks {
+            Asks::Http(http) => Some(http.longest_round()),
+            Asks::Webhook(_) => None,
+        });
+        rounds.max().unwrap_or_default()
     }
 }
 

@@ -29,23 +29,28 @@ pub(super) fn plan(view: &View<'_>, draft: &mut Draft, serving: Colour) -> Optio
         WatchState::Open => {}
     }
     let until = after(flip.at, view.policy.watch);
+    // A window that is shorter than the checks need for a first answer ends with that answer, not before it.
+    let last = after(until, view.policy.longest_round());
     let over = view.observed.at >= until;
+    let overdue = view.observed.at >= last;
     let standing = if view.policy.watch.is_zero() { Standing::Yes } else { healthy(view, serving, flip) };
+    let done = overdue || (over && matches!(standing, Standing::Yes));
     match standing {
         Standing::Failed(reason) => {
             return flip_back(view, std::mem::take(draft), serving, pin, flip, &reason.line());
         }
-        Standing::Act(action) => draft.act(*action),
-        Standing::Wait(waiting, _) if !over => draft.wait(waiting),
-        // Endpoints and checks that are on their way at the end of the window are taken as they were: a window ends.
-        Standing::Yes | Standing::Wait(..) if over => {
+        // What has no answer by then is hindered by others: a window ends.
+        Standing::Yes | Standing::Wait(..) if done => {
             draft.act(end(view, flip, WatchState::Passed));
             return Some(std::mem::take(draft).done(Phase::Watching));
         }
-        Standing::Yes | Standing::Wait(..) => {}
+        Standing::Act(action) => draft.act(*action),
+        Standing::Wait(waiting, _) => draft.wait(waiting),
+        Standing::Yes => {}
     }
-    draft.wait(Waiting::Watch { until });
-    draft.wake(until);
+    let end = if over { last } else { until };
+    draft.wait(Waiting::Watch { until: end });
+    draft.wake(end);
     None
 }
 

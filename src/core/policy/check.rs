@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::core::url::WebUrl;
 
+/// How long a refused connection is tried again: kube-proxy is a moment behind the EndpointSlices.
+pub const CONNECT_GRACE: Duration = Duration::from_secs(3);
+
 /// One check of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
@@ -48,6 +51,13 @@ pub struct HttpCheck {
     pub times: u32,
     /// The pause between two requests.
     pub interval: Duration,
+}
+
+impl HttpCheck {
+    /// The longest that a round of passes takes from the first request on, refused connections that are tried again included.
+    pub fn longest_round(&self) -> Duration {
+        (self.timeout + self.interval).saturating_mul(self.times).saturating_add(CONNECT_GRACE)
+    }
 }
 
 /// Who is asked.

@@ -236,6 +236,19 @@ fn s38_a_failed_watch_flips_back() {
 }
 
 #[test]
+fn s38_a_watch_ends_with_an_answer_of_its_checks_however_short_it_is() {
+    let target = Target::start();
+    let stage = Stage::open_with(gated(&target, "100ms"));
+    target.answers("/light", Answer::Hangs);
+    let bump = stage.bump("1.1.0");
+    let status = stage.until("the flip back", |app| {
+        app["serving"] == "blue" && stage.verdicts(&bump, "rejected") == 1 && stage.is_at_rest(app)
+    });
+    assert!(reason(&status).contains("check `light`"), "{}", reason(&status));
+    stage.ends();
+}
+
+#[test]
 fn s40_the_revert_of_a_flip_back_verifies_from_the_start() {
     let stage = Stage::open_with(|clone| {
         policy(SMOKE)(clone);
