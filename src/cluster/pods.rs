@@ -107,7 +107,10 @@ fn container_trouble(status: &ContainerStatus, started: Option<Timestamp>) -> Op
             TroubleReason::CrashLoop if status.restart_count >= HOPELESS_RESTARTS => Some(Timestamp::MIN),
             TroubleReason::CrashLoop | TroubleReason::CreateContainer | TroubleReason::RunContainer => None,
             // `ContainerCreating` and `PodInitializing` are no trouble.
-            TroubleReason::Unschedulable | TroubleReason::FailedCreate | TroubleReason::Other(_) => return None,
+            TroubleReason::Unschedulable
+            | TroubleReason::FailedCreate
+            | TroubleReason::RolloutNotOver
+            | TroubleReason::Other(_) => return None,
         };
         let words = last_words(status).or_else(|| waiting.message.clone()).unwrap_or_default();
         return Some(Trouble { reason, words: OneLine::new(&words), hopeless_from });

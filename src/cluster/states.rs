@@ -116,7 +116,7 @@ fn workload_state(workload: &Workload, all: &[Pod]) -> WorkloadState {
         parked: is_parked(workload),
         applied_replicas: annotation(workload, name::REPLICAS).and_then(|text| text.parse().ok()),
         rolled_out: size.rolled_out,
-        trouble: status.trouble(workload.kind, &pods).filter(|_| current),
+        trouble: status.trouble(workload.kind, &pods).filter(|_| current).or_else(|| status.lags(workload.kind, &size)),
         ready: size.ready,
         pods,
     }
@@ -198,6 +198,34 @@ impl Status<'_> {
         let complete = self.condition("Complete").is_some();
         let over = complete || self.condition("Failed").is_some();
         Extent { replicas: u32::from(!over && !self.is_suspended()), ready: 0, rolled_out: complete }
+    }
+
+    /// What is missing where all pods are ready and the workload is not: its controller has not come so far.
+    fn lags(&self, kind: WorkloadKind, size: &Extent) -> Option<Trouble> {
+        if size.rolled_out || size.replicas == 0 || size.ready != size.replicas {
+            return None;
+        }
+        let counts: &[(&str, &str)] = match kind {
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => {
+                &[("replicas", "there"), ("updatedReplicas", "updated"), ("availableReplicas", "available")]
+            }
+            WorkloadKind::DaemonSet => &[
+                ("currentNumberScheduled", "scheduled"),
+                ("updatedNumberScheduled", "updated"),
+                ("numberAvailable", "available"),
+            ],
+            WorkloadKind::Job | WorkloadKind::CronJob => &[],
+        };
+        let behind = counts.iter().find_map(|(field, word)| {
+            let number = self.number(&format!("/status/{field}"));
+            (number != size.replicas).then(|| format!("{number} of {} pods {word}", size.replicas))
+        });
+        let words = if self.is_fresh() {
+            behind.unwrap_or_else(|| "its update is not over".to_owned())
+        } else {
+            "its controller has not seen the last change of it yet".to_owned()
+        };
+        Some(Trouble { reason: TroubleReason::RolloutNotOver, words: OneLine::new(&words), hopeless_from: None })
     }
 
     /// What a workload says is wrong with itself; of a failed Job with its pod's last words.
@@ -282,6 +310,20 @@ mod tests {
         );
         let mut refusal = holds("ReplicaFailure");
         refusal["observedGeneration"] = json!(2);
+        let mut late = counts(2);
+        late["availableReplicas"].take();
+        for (status, words) in [
+            (late, Some("0 of 2 pods available")),
+            (
+                json!({"observedGeneration": 1, "readyReplicas": 2}),
+                Some("its controller has not seen the last change of it yet"),
+            ),
+            (counts(1), None),
+            (counts(2), None),
+        ] {
+            let trouble = state(K::Deployment, json!({"spec": {"replicas": 2}, "status": status})).trouble;
+            assert_eq!(trouble.as_ref().map(|trouble| trouble.words.as_str()), words, "{trouble:?}");
+        }
         let refused = state(K::Deployment, json!({"spec": {}, "status": refusal})).trouble.expect("words");
         assert_eq!(refused.hopeless_from, None, "without a time there is no end to it");
     }

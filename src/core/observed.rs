@@ -391,14 +391,17 @@ impl ColourState {
         self.serving_workloads().map(|workload| workload.replicas).sum()
     }
 
-    /// Everybody in trouble: pods first, then workloads that get no pods, or a Job that has failed.
+    /// Everybody in trouble: pods first, then workloads that get no pods, or a Job that has failed; at last those that only
+    /// say that they are not ready, which they may be for another's sake.
     pub fn troubles(&self) -> impl Iterator<Item = (String, &Trouble)> {
         let pods = self.workloads.iter().flat_map(|workload| &workload.pods);
         let pods = pods.filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
         let workloads = self.workloads.iter().filter_map(|workload| {
             Some((format!("{} {}", workload.key.kind, workload.key.name), workload.trouble.as_ref()?))
         });
-        pods.chain(workloads)
+        let mut all: Vec<(String, &Trouble)> = pods.chain(workloads).collect();
+        all.sort_by_key(|(_, trouble)| trouble.reason.is_vague());
+        all.into_iter()
     }
 
     /// When the last of the ready pods became so, by the cluster's clock.

@@ -27,6 +27,8 @@ pub enum TroubleReason {
     Unschedulable,
     /// The API server refuses the workload's pods: a quota, an admission webhook, a security policy.
     FailedCreate,
+    /// All pods are ready, and the workload's status does not say yet that it is rolled out. Not a word of Kubernetes.
+    RolloutNotOver,
     /// Another word of Kubernetes: `OOMKilled`, `Evicted`, `ContainersNotReady`.
     Other(String),
 }
@@ -64,8 +66,15 @@ impl TroubleReason {
             Self::CrashLoop => "CrashLoopBackOff",
             Self::Unschedulable => "Unschedulable",
             Self::FailedCreate => "FailedCreate",
+            Self::RolloutNotOver => "RolloutNotOver",
             Self::Other(word) => word,
         }
+    }
+
+    /// Whether it says no more than that something is not ready yet, and whatever else is wrong says more.
+    #[must_use]
+    pub fn is_vague(&self) -> bool {
+        matches!(self.as_str(), "RolloutNotOver" | "ContainersNotReady" | "ContainersNotInitialized" | "NotReady")
     }
 }
 
