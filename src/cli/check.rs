@@ -15,6 +15,7 @@ use crate::core::policy::{self, POLICY_FILE, Policy};
 use crate::core::report::Blocked;
 use crate::core::shape::{Manifest, Parts, shape};
 use crate::core::text::OneLine;
+use crate::source;
 
 /// Folders below a repo: more than that is no repo of overlays.
 const FOLDERS_MAX: usize = 100_000;
@@ -78,6 +79,16 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 fn check_config(file: &Path) -> ExitCode {
     match config::read(file) {
         Ok(read) => {
+            let mut good = true;
+            for repo in &read.repos {
+                if let Err(error) = source::check_location(&repo.location) {
+                    eprintln!("{}: repository `{}`: {error}", file.display(), repo.name);
+                    good = false;
+                }
+            }
+            if !good {
+                return ExitCode::from(NO);
+            }
             println!("{}: good, {} repositories", file.display(), read.repos.len());
             ExitCode::SUCCESS
         }

@@ -101,7 +101,7 @@ pub(super) fn parse(location: &str) -> Result<Place, SourceError> {
     if user.is_some_and(|user| user.contains(':')) {
         return refuse(
             "a password in the URL can be read by everybody on the machine; take it out and put it into a file, see \
-             `--git-token-file` and `--git-password-file`",
+             `--git-token-file` and `--git-password-file`, or `credentials` in a configuration file",
         );
     }
     let Some((host, port)) = host_and_port(host) else { return refuse("the URL's host or port cannot be read") };

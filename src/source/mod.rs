@@ -139,6 +139,14 @@ pub enum Part {
     Live,
 }
 
+/// Whether a location can be understood as a repository's. Nobody is asked.
+///
+/// # Errors
+/// [`SourceError::Location`], without a secret in its words.
+pub fn check_location(location: &str) -> Result<(), SourceError> {
+    address::parse(location).map(drop)
+}
+
 impl Repo {
     /// Opens a repo to watch one of its branches.
     ///

@@ -83,7 +83,7 @@ struct RawOverlays {
 
 /// `retire: keep`, or a map with what to do and when.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`retire` is `keep`, `{scaleTo: 1, after: 5m}` or `{delete: true, after: 1h}`")]
 enum RawRetire {
     Word(String),
     Map(RawRetireMap),
@@ -127,7 +127,12 @@ pub(crate) fn in_our_words(words: &str) -> String {
     if words.contains("from_str_multiple") {
         return "more than one YAML document".to_owned();
     }
-    words.to_owned()
+    let plain = [
+        ("expected sequence start", "a list was expected here"),
+        ("expected mapping start", "a mapping was expected here"),
+        ("unexpected end of input", "the file is empty, or ends too early"),
+    ];
+    plain.iter().find(|(theirs, _)| words == *theirs).map_or(words, |(_, ours)| ours).to_owned()
 }
 
 /// How many letters must change, come or go between two words (Levenshtein).
@@ -188,7 +193,7 @@ impl Validator {
             },
             selector_key: spec.selector_key.map(|key| key.value),
             preview_services: spec.preview_services,
-            readiness_deadline: self.duration(spec.readiness_deadline, default.readiness_deadline),
+            readiness_deadline: self.deadline(spec.readiness_deadline, default.readiness_deadline),
             checks: self.checks(spec.checks),
             promotion: spec.promotion,
             retire: self.retire(spec.retire, watch),
@@ -214,6 +219,14 @@ impl Validator {
                 default
             }
         }
+    }
+
+    /// A duration in which something can happen.
+    fn deadline(&mut self, raw: Option<Spanned<String>>, default: Duration) -> Duration {
+        if let Some(zero) = raw.as_ref().filter(|raw| parse_duration(&raw.value) == Ok(Duration::ZERO)) {
+            self.problem(zero, "`readinessDeadline` must be longer than 0: nothing is ready at once");
+        }
+        self.duration(raw, default)
     }
 
     fn folder(&mut self, raw: Option<Spanned<String>>, default: String) -> String {
@@ -358,6 +371,9 @@ mod tests {
                 vec![(5, "must begin with"), (6, "urlFrom"), (7, "no signature")],
             ),
             ("spec: [\n", vec![(3, "mapping")]),
+            ("spec:\n  checks: {a: 1}\n", vec![(4, "a list was expected here")]),
+            ("spec:\n  retire: {scaleTo: -1}\n", vec![(4, "`retire` is `keep`, `{scaleTo: 1")]),
+            ("spec:\n  readinessDeadline: 0s\n", vec![(4, "longer than 0")]),
         ] {
             let mut problems = parse(&format!("{HEAD}{body}")).expect_err(body);
             problems.sort_by_key(|problem| problem.line);

@@ -308,6 +308,11 @@ fn a_configuration_that_cannot_be_used_is_told_with_every_problem() {
     write(&world.path("config.yaml"), &config(&[("a", "ok")]));
     let (status, words) = world.turquoise(&["check", "--config", "config.yaml"]);
     assert!(status.success(), "{words}");
+    let open = "apiVersion: turquoise.dev/v1alpha1\nkind: Configuration\nrepos:\n- url: https://me:hunter2@git.example.org/a.git\n";
+    write(&world.path("open.yaml"), open);
+    let (status, words) = world.turquoise(&["check", "--config", "open.yaml"]);
+    assert_eq!(status.code(), Some(1), "{words}");
+    assert!(words.contains("a password in the URL can be read by everybody") && !words.contains("hunter2"), "{words}");
     let (status, words) = world.turquoise(&["run", "--config", "nowhere.yaml"]);
     assert_eq!(status.code(), Some(2), "{words}");
     assert!(words.contains("nowhere.yaml"), "{words}");
