@@ -158,7 +158,7 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Readiness { colour, ready, wanted, trouble, deadline } => {
-                write!(f, "{colour} to become ready: {ready} of {wanted} pods, until {deadline}")?;
+                write!(f, "{colour} to become ready: {ready} of {wanted} pods, until {deadline:.0}")?;
                 trouble.as_ref().map_or(Ok(()), |words| write!(f, "; {words}"))
             }
             Self::Size { colour, ready, wanted, .. } => {
@@ -169,8 +169,8 @@ impl fmt::Display for Waiting {
             Self::Approval { colour, revision } => {
                 write!(f, "a commit that sets the selector to {colour} and so approves {}", revision.short())
             }
-            Self::Watch { until } => write!(f, "the watch window, until {until}"),
-            Self::Retire { colour, at } => write!(f, "clients to let go of {colour}, until {at}"),
+            Self::Watch { until } => write!(f, "the watch window, until {until:.0}"),
+            Self::Retire { colour, at } => write!(f, "clients to let go of {colour}, until {at:.0}"),
         }
     }
 }
