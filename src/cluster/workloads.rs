@@ -20,7 +20,7 @@ use crate::core::workload::WorkloadKind;
 impl Cluster {
     /// Applies a colour's overlay: first what the workloads need, then the workloads with the record, each under the
     /// resource version that was seen. Jobs come first among them: where another one says that it carries the revision, the
-    /// Jobs were applied.
+    /// Jobs were applied. Then come the fronts.
     ///
     /// # Errors
     /// [`ClusterError::Conflict`] where the guard does not hold; whatever the server refuses.
@@ -44,7 +44,7 @@ impl Cluster {
         let mut workloads: Vec<(ObjectKey, &Value)> =
             objects.iter().filter_map(|object| Some((ObjectKey::of(object)?, object))).collect();
         workloads.retain(|(key, _)| key.is_workload());
-        workloads.sort_by_key(|(key, _)| !key.is_kind(WorkloadKind::Job));
+        workloads.sort_by_key(|(key, _)| (!key.is_kind(WorkloadKind::Job), !deploy.fronts.contains(key)));
         for (key, object) in workloads {
             let version = versions.get(&key).map(|version| (*version).clone());
             if version.is_none() && !renewed(&key) {

@@ -144,6 +144,8 @@ pub struct Deploy {
     pub autoscaled: BTreeSet<ObjectKey>,
     /// Jobs that are deleted first, because a Job's template cannot change or because it has failed.
     pub renew: Vec<(ObjectKey, String)>,
+    /// Workloads that are written before the others: connections that clients keep to the colour end at their pods.
+    pub fronts: BTreeSet<ObjectKey>,
     /// Everything that was ever applied to the colour, this deploy included: what a later prune may delete.
     pub inventory: BTreeSet<ObjectKey>,
     /// What must still be so.

@@ -389,14 +389,17 @@ impl ColourState {
         self.serving_workloads().map(|workload| workload.replicas).sum()
     }
 
-    /// Everybody in trouble: pods first, then workloads that get no pods, or a Job that has failed.
+    /// Everybody in trouble: workloads that get no pods first, because other workloads' pods may wait for theirs; then
+    /// pods, then a Job that has failed.
     pub fn troubles(&self) -> impl Iterator<Item = (String, &Trouble)> {
         let pods = self.workloads.iter().flat_map(|workload| &workload.pods);
         let pods = pods.filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
         let workloads = self.workloads.iter().filter_map(|workload| {
             Some((format!("{} {}", workload.key.kind, workload.key.name), workload.trouble.as_ref()?))
         });
-        pods.chain(workloads)
+        let (refused, failed): (Vec<_>, Vec<_>) =
+            workloads.partition(|(_, trouble)| trouble.reason == TroubleReason::FailedCreate);
+        refused.into_iter().chain(pods).chain(failed)
     }
 
     /// When the last of the ready pods became so, by the cluster's clock.
