@@ -39,6 +39,8 @@ pub enum Action {
     MarkInUse {
         /// The colour.
         colour: Colour,
+        /// Now: its deadline starts anew, because a written workload is not ready until its controller has seen that.
+        at: Timestamp,
         /// What must still be so.
         guard: ColourGuard,
     },
