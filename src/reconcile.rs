@@ -367,8 +367,8 @@ impl Reconciler {
                 cluster.stamp(subject, stamp).await?;
                 Did::Other("started a deadline")
             }
-            Action::MarkInUse { guard, .. } => {
-                cluster.mark_in_use(subject, guard).await?;
+            Action::MarkInUse { at, guard, .. } => {
+                cluster.mark_in_use(subject, *at, guard).await?;
                 Did::Other("marked as about to take traffic")
             }
             Action::Adopt(adopt) => {

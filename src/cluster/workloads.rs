@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use crate::core::workload::WorkloadKind;
 impl Cluster {
     /// Applies a colour's overlay: first what the workloads need, then the workloads with the record, each under the
     /// resource version that was seen. Jobs come first among them: where another one says that it carries the revision, the
-    /// Jobs were applied.
+    /// Jobs were applied. Then come the fronts.
     ///
     /// # Errors
     /// [`ClusterError::Conflict`] where the guard does not hold; whatever the server refuses.
@@ -44,7 +45,7 @@ impl Cluster {
         let mut workloads: Vec<(ObjectKey, &Value)> =
             objects.iter().filter_map(|object| Some((ObjectKey::of(object)?, object))).collect();
         workloads.retain(|(key, _)| key.is_workload());
-        workloads.sort_by_key(|(key, _)| !key.is_kind(WorkloadKind::Job));
+        workloads.sort_by_key(|(key, _)| (!key.is_kind(WorkloadKind::Job), !deploy.fronts.contains(key)));
         for (key, object) in workloads {
             let version = versions.get(&key).map(|version| (*version).clone());
             if version.is_none() && !renewed(&key) {
@@ -119,13 +120,14 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Cluster::deploy`].
-    pub async fn mark_in_use(&self, subject: &Subject, guard: &ColourGuard) -> Result<(), ClusterError> {
+    pub async fn mark_in_use(&self, subject: &Subject, at: Timestamp, guard: &ColourGuard) -> Result<(), ClusterError> {
         for (key, version) in &guard.workloads {
             let Some(kind) = key.workload_kind() else { continue };
             let workload = self.get_workload(subject, key).await?;
             let workload = workload.filter(|one| one.metadata.resource_version.as_ref() == Some(version));
             let workload = workload.ok_or_else(|| ClusterError::Conflict(key.to_string()))?;
-            let annotations = json!({name::IN_USE: states::template_digest(kind, &workload)});
+            let digest = states::template_digest(kind, &workload);
+            let annotations = json!({name::IN_USE: digest, name::STARTED_AT: at.to_string()});
             self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await?;
         }
         Ok(())

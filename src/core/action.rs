@@ -39,6 +39,8 @@ pub enum Action {
     MarkInUse {
         /// The colour.
         colour: Colour,
+        /// Now: its deadline starts anew, because a written workload is not ready until its controller has seen that.
+        at: Timestamp,
         /// What must still be so.
         guard: ColourGuard,
     },
@@ -144,6 +146,8 @@ pub struct Deploy {
     pub autoscaled: BTreeSet<ObjectKey>,
     /// Jobs that are deleted first, because a Job's template cannot change or because it has failed.
     pub renew: Vec<(ObjectKey, String)>,
+    /// Workloads that are written before the others: connections that clients keep to the colour end at their pods.
+    pub fronts: BTreeSet<ObjectKey>,
     /// Everything that was ever applied to the colour, this deploy included: what a later prune may delete.
     pub inventory: BTreeSet<ObjectKey>,
     /// What must still be so.

@@ -391,17 +391,18 @@ impl ColourState {
         self.serving_workloads().map(|workload| workload.replicas).sum()
     }
 
-    /// Everybody in trouble: pods first, then workloads that get no pods, or a Job that has failed; at last those that only
-    /// say that they are not ready, which they may be for another's sake.
+    /// Everybody in trouble: workloads that get no pods first, because other workloads' pods may wait for theirs; then
+    /// pods, then a Job that has failed; at last those that only say that they are not ready.
     pub fn troubles(&self) -> impl Iterator<Item = (String, &Trouble)> {
         let pods = self.workloads.iter().flat_map(|workload| &workload.pods);
         let pods = pods.filter_map(|pod| Some((format!("pod {}", pod.name), pod.trouble.as_ref()?)));
         let workloads = self.workloads.iter().filter_map(|workload| {
             Some((format!("{} {}", workload.key.kind, workload.key.name), workload.trouble.as_ref()?))
         });
-        let mut all: Vec<(String, &Trouble)> = pods.chain(workloads).collect();
-        all.sort_by_key(|(_, trouble)| trouble.reason.is_vague());
-        all.into_iter()
+        let (refused, failed): (Vec<_>, Vec<_>) =
+            workloads.partition(|(_, trouble)| trouble.reason == TroubleReason::FailedCreate);
+        let (vague, telling): (Vec<_>, Vec<_>) = pods.chain(failed).partition(|(_, trouble)| trouble.reason.is_vague());
+        refused.into_iter().chain(telling).chain(vague)
     }
 
     /// When the last of the ready pods became so, by the cluster's clock.

@@ -50,7 +50,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour, serving: Colour) -> Plan {
     }
     // Marked before the patch, too: the mark carries the workloads' versions, so that a stale look at a colour that was
     // scaled down or deleted since cannot move traffic to it.
-    draft.act(Action::MarkInUse { colour: declared, guard: view.guard(declared) });
+    draft.act(Action::MarkInUse { colour: declared, at: view.observed.at, guard: view.guard(declared) });
     if !pinned || view.newest(source) != Some(Verdict::Released) {
         let empty = commit::empty(view, Some(declared), Topic::Pin { colour: declared });
         let pinned = commit::pin(view, empty, declared, source, PinState::Released);

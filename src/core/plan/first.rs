@@ -87,7 +87,7 @@ fn build_again(view: &View<'_>, mut draft: Draft, colour: Colour, revision: &Com
             draft.done(Phase::Deploying)
         }
         Outcome::Yes => {
-            draft.act(Action::MarkInUse { colour, guard: view.guard(colour) });
+            draft.act(Action::MarkInUse { colour, at: view.observed.at, guard: view.guard(colour) });
             draft.act_all(overlay::apply(view, view.head(), &ALL_ROLES, colour, colour.other()));
             draft.done(Phase::Flipping)
         }

@@ -133,7 +133,7 @@ fn is_verified(view: &View<'_>, colour: Colour, revision: &CommitId) -> bool {
 fn flip(view: &View<'_>, mut draft: Draft, colour: Colour, returns: bool) -> Plan {
     let revision = view.revision();
     if view.record(colour).is_some_and(|record| !record.in_use) {
-        draft.act(Action::MarkInUse { colour, guard: view.guard(colour) });
+        draft.act(Action::MarkInUse { colour, at: view.observed.at, guard: view.guard(colour) });
     }
     let images = view.desired.render(revision, colour).map(|render| render.images.clone()).unwrap_or_default();
     let topic = if returns { Topic::Return { colour, images } } else { Topic::Release { colour, images } };

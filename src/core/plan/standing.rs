@@ -12,7 +12,7 @@ use crate::core::colour::Colour;
 use crate::core::desired::WorkloadSpec;
 use crate::core::failure::{Failure, trouble_words};
 use crate::core::ids::{CommitId, ObjectKey};
-use crate::core::observed::{Readiness, Record, after};
+use crate::core::observed::{Readiness, Record, WorkloadState, after};
 use crate::core::report::Waiting;
 use crate::core::workload::WorkloadKind;
 
@@ -98,9 +98,22 @@ pub(super) fn deploy(view: &View<'_>, colour: Colour, render: &CommitId, attempt
         record,
         autoscaled,
         sizes,
+        fronts: content.map_or_else(BTreeSet::new, |render| fronts(view, colour, &render.workloads)),
         inventory,
         guard: view.guard(colour),
     })
+}
+
+/// The workloads whose twins have the pods that the live Services select. Clients may still keep connections to this
+/// colour's: they have to end before anything behind them is of another version.
+fn fronts(view: &View<'_>, colour: Colour, workloads: &[WorkloadSpec]) -> BTreeSet<ObjectKey> {
+    let Some(serving) = serving(view, colour) else { return BTreeSet::new() };
+    let selected: BTreeSet<&String> = view.observed.live().flat_map(|service| &service.selected).collect();
+    let is_front = |spec: &&WorkloadSpec| {
+        let twin = twin(view, serving, spec);
+        twin.is_some_and(|twin| twin.pods.iter().any(|pod| selected.contains(&pod.uid)))
+    };
+    workloads.iter().filter(is_front).map(|spec| spec.key.clone()).collect()
 }
 
 /// What a deploy keeps of the colour's record.
@@ -160,11 +173,15 @@ fn at_head<'a>(view: &View<'a>, colour: Colour, spec: &'a WorkloadSpec) -> &'a W
 
 /// How many ready pods the workload's twin in the serving colour has.
 fn twin_ready(view: &View<'_>, serving: Colour, spec: &WorkloadSpec) -> u32 {
+    twin(view, serving, spec).map_or(0, |workload| workload.ready)
+}
+
+/// The workload's twin in the serving colour, as it runs.
+fn twin<'a>(view: &View<'a>, serving: Colour, spec: &WorkloadSpec) -> Option<&'a WorkloadState> {
     let revision = view.record(serving).map(|record| &record.revision).unwrap_or(view.head());
     let twins = view.desired.render(revision, serving).map_or(&[][..], |render| &render.workloads);
-    let twin = twins.iter().find(|twin| twin.twin == spec.twin && twin.key.kind == spec.key.kind);
-    let state = twin.and_then(|twin| view.state(serving).workloads.iter().find(|workload| workload.key == twin.key));
-    state.map_or(0, |workload| workload.ready)
+    let twin = twins.iter().find(|twin| twin.twin == spec.twin && twin.key.kind == spec.key.kind)?;
+    view.state(serving).workloads.iter().find(|workload| workload.key == twin.key)
 }
 
 /// Whether a colour is ready, up to its size, before the deadline of an attempt.

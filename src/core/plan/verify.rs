@@ -128,13 +128,14 @@ fn unsettled(view: &View<'_>, colour: Colour, via: Via, services: &BTreeSet<&str
     })
 }
 
-/// Writes down since when EndpointSlices are waited for.
+/// Writes down since when EndpointSlices are waited for. The colour is ready now, so its deadline starts anew: until their
+/// controller has seen what was written, no workload is.
 fn stamped(view: &View<'_>, colour: Colour, endpoints_since: Option<Timestamp>) -> Option<Standing> {
     let record = view.record(colour)?;
     Some(Standing::Act(Box::new(Action::Stamp(Stamp {
         colour,
         attempt: record.attempt.clone(),
-        started_at: record.started_at,
+        started_at: view.observed.at,
         endpoints_since,
         guard: view.guard(colour),
     }))))

@@ -90,7 +90,7 @@ fn flip_back(
         match standing::ready(view, idle, &format!("back@{}", flip.at)).note(&mut draft) {
             Outcome::Pending => return Some(draft.done(Phase::Flipping)),
             Outcome::Yes => {
-                draft.act(Action::MarkInUse { colour: idle, guard: view.guard(idle) });
+                draft.act(Action::MarkInUse { colour: idle, at: view.observed.at, guard: view.guard(idle) });
                 draft.act(match target.filter(|back| owed::may_owe(view, &back.revision)) {
                     Some(back) => owed::patch_back(view, idle, &back.revision, &pin.revision, reason),
                     None => Action::Commit(back_commit(view, idle, &pin.revision, reason)),

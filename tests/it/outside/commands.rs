@@ -269,7 +269,8 @@ fn status_tells_in_a_table_what_the_json_says_and_the_json_is_as_described() {
     });
     stage.until("any of it", |app| {
         check(app);
-        app["verdict"]["verdict"] == "rejected" && stage.is_at_rest(app)
+        let is_down = app["colours"]["green"]["ready"] == 0;
+        app["verdict"]["verdict"] == "rejected" && stage.is_at_rest(app) && is_down
     });
     let server = format!("http://{}", stage.address());
     let (code, text) = said(&["status", "--server", &server], &stage.clone_of_head());

@@ -181,6 +181,35 @@ fn s80_killed_at_each_write_of_a_flip_back() {
     );
 }
 
+/// Connections that clients keep to the idle colour end at its frontends before anything behind them is of another version,
+/// however long turquoise is away in the middle.
+#[test]
+fn a_deploy_that_is_cut_off_between_two_tiers_mixes_no_versions() {
+    // Longer than pods take to start and to end.
+    const AWAY: Duration = Duration::from_secs(3);
+    let Some(mut stage) = TAP.bare_with_images(watch("0s"), &[]) else { return };
+    let tap = stage.tapped();
+    let mut stage = stage.opened();
+    let first = stage.bump("1.1.0");
+    stage.until("the first flip", |app| serves(app, &first) && stage.is_at_rest(app));
+    let cut_off = (1..WRITES_MAX).find_map(|at| {
+        tap.arm(stage.daemon.as_ref().expect("turquoise runs").id(), at, Moment::After);
+        let revision = stage.bump(["1.2.0", "2.0.0", "2.1.0"][at % 3]);
+        stage.until("a death", |_| tap.has_killed());
+        let death = tap.disarm().unwrap_or_default();
+        stage.kill();
+        let workload = death.split_once("/deployments/").map(|(_, name)| name.to_owned());
+        if workload.is_some() {
+            std::thread::sleep(AWAY);
+        }
+        stage.run();
+        stage.until(&format!("the end after {death}"), |app| serves(app, &revision) && stage.is_at_rest(app));
+        workload
+    });
+    assert!(cut_off.as_ref().is_some_and(|name| name.contains("shop-frontend")), "{cut_off:?} was written first");
+    stage.ends();
+}
+
 /// The colour that both git and cluster name carries the revision.
 fn serves(app: &Value, revision: &str) -> bool {
     let serving = app["serving"].as_str().unwrap_or_default();

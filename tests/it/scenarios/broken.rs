@@ -143,6 +143,21 @@ fn s45_endpoints_that_are_late_are_waited_for() {
     golden!("45_late_endpoints", story);
 }
 
+/// What is written when they hold is a new generation, and nobody is ready before its controller has seen it.
+#[test]
+fn s45_endpoints_that_hold_after_the_pods_own_deadline_reject_nobody() {
+    let late = Pace { endpoints_s: 4, ..Setup::PLAIN.pace };
+    let mut story = Story::of(Setup { pace: late, ..Setup::PLAIN });
+    story.world.cluster.stuck = Some(PREVIEW);
+    let start = story.world.now_s;
+    story.bump(2).until("waits for endpoints").done();
+    story.world.now_s += DEADLINE_S.cast_signed() - 7;
+    story.world.cluster.stuck = None;
+    story.until("starts the deadline").done();
+    assert!(story.world.now_s - start > DEADLINE_S.cast_signed(), "later than pods may be");
+    story.rests().is_live(Green, 2).flips(1);
+}
+
 #[test]
 fn s45_time_in_which_a_hand_had_changed_the_preview_does_not_count() {
     let mut story = Story::new();

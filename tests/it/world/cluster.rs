@@ -71,6 +71,8 @@ pub(crate) struct Workload {
     pub(crate) born_s: i64,
     pub(crate) record: Option<Record>,
     pub(crate) pods: Vec<Pod>,
+    /// When its controller has seen what was written last, annotations too: until then it is not rolled out.
+    pub(crate) seen_s: i64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -113,6 +115,13 @@ pub(crate) struct Cluster {
     /// How many pods were ever started.
     pub(crate) pods_started: usize,
     counter: u64,
+}
+
+impl Pace {
+    /// How long a controller takes to see what was written: one that is late with EndpointSlices is late with this, too.
+    pub(crate) fn status_s(self) -> i64 {
+        self.endpoints_s / 4
+    }
 }
 
 impl Pod {
@@ -206,7 +215,7 @@ impl Workload {
             Some(WorkloadKind::Job) => self.has_ended(pace, now_s) && self.trouble(pace, now_s).is_none(),
             Some(WorkloadKind::CronJob) => true,
             Some(WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet) | None => {
-                self.ready(pace, now_s) == self.replicas as usize
+                now_s >= self.seen_s && self.ready(pace, now_s) == self.replicas as usize
             }
         }
     }
@@ -372,7 +381,9 @@ impl Cluster {
         let turns = pods.filter_map(|pod| pod.turns(self.pace, now_s));
         let jobs = self.colours.iter().flat_map(|(_, objects)| &objects.workloads);
         let ends = jobs.filter_map(|job| job.ends_s(self.pace)).filter(|at| *at > now_s);
-        turns.chain(ends).chain(self.services.iter().filter_map(|service| service.due_s)).min()
+        let workloads = self.colours.iter().flat_map(|(_, objects)| &objects.workloads);
+        let seen = workloads.map(|workload| workload.seen_s).filter(|at| *at > now_s);
+        turns.chain(ends).chain(seen).chain(self.services.iter().filter_map(|service| service.due_s)).min()
     }
 }
 

@@ -68,9 +68,9 @@ impl World {
             Action::Deploy(deploy) => self.deploy(deploy, cut),
             Action::Scale(scale) => self.scale(scale, cut),
             Action::Stamp(stamp) => self.stamp(stamp, cut),
-            Action::MarkInUse { colour, guard } => {
+            Action::MarkInUse { colour, at, guard } => {
                 self.colour_guard(*colour, guard)?;
-                self.edit_records(*colour, cut, |record| record.in_use = true)
+                self.edit_records(*colour, cut, |record| (record.in_use, record.started_at) = (true, *at))
             }
             Action::Recreate { colour, render, objects, record } => {
                 self.recreate(*colour, render, objects, record, cut)
@@ -188,6 +188,7 @@ impl World {
             born_s: old.filter(|_| !goes_on).map_or(self.now_s, |(_, _, born_s)| born_s),
             record: Some(record.clone()),
             pods: at.map(|at| std::mem::take(&mut workloads[at].pods)).unwrap_or_default(),
+            seen_s: self.now_s + self.cluster.pace.status_s(),
         };
         let at = match at {
             Some(at) => {
@@ -210,6 +211,7 @@ impl World {
             let version = self.cluster.next();
             let workload = &mut self.cluster.colours[scale.colour].workloads[at];
             workload.version = version;
+            workload.seen_s = self.now_s + self.cluster.pace.status_s();
             if let Some(size) = scale.sizes.iter().find(|size| size.workload == workload.key) {
                 workload.replicas = size.replicas;
                 if !workload.serves() {
@@ -242,6 +244,7 @@ impl World {
             let version = self.cluster.next();
             let workload = &mut self.cluster.colours[colour].workloads[at];
             workload.version = version;
+            workload.seen_s = self.now_s + self.cluster.pace.status_s();
             workload.record.as_mut().into_iter().for_each(&edit);
         }
         Ok(())
