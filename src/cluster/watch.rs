@@ -87,14 +87,19 @@ where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
     K::DynamicType: Default + Clone,
 {
+    let mut broken = false;
     watcher(api, which.clone())
         .default_backoff()
-        .filter_map(async |event| match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some(whose(object.meta())),
-            // The first list is one trigger, at its end.
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
-            Ok(watcher::Event::InitDone) => Some(Touched::Anything),
-            Err(_broken) => None,
+        .filter_map(move |event| {
+            let was_broken = std::mem::replace(&mut broken, event.is_err());
+            futures::future::ready(match event {
+                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => Some(whose(object.meta())),
+                // The first list is one trigger, at its end.
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
+                Ok(watcher::Event::InitDone) => Some(Touched::Anything),
+                // A server that is gone is found by a look, also where nothing is to be done.
+                Err(_broken) => (!was_broken).then_some(Touched::Anything),
+            })
         })
         .boxed()
 }

@@ -10,6 +10,7 @@ use super::https::Fault;
 use super::receiver::{Manner, Receiver};
 use super::stage::{Stage, edit};
 use super::transport::Transport;
+use super::{server, tap};
 
 fn notify(receiver: &Receiver) -> impl Fn(&Path) + use<> {
     let entry = format!("\n  notifications:\n    - webhook: {{url: \"http://{}/hook\"}}\n", receiver.address);
@@ -79,5 +80,51 @@ fn a_git_that_is_out_of_reach_for_a_while_is_told_once_and_so_is_its_return() {
     assert_eq!(kinds, ["\"git_unreachable\"", "\"git_back\""]);
     let words = told(&receiver, &KINDS)[0]["data"]["reason"].to_string();
     assert!(words.contains("connection to the server failed"), "{words}");
+    stage.ends();
+}
+
+#[test]
+fn a_cluster_that_is_out_of_reach_for_a_while_is_told_once_and_so_is_its_return() {
+    const KINDS: [&str; 2] = ["cluster_unreachable", "cluster_back"];
+    let receiver = Receiver::start(Manner::Well);
+    let Some(mut stage) = server::TAP.bare_with_images(notify(&receiver), &[]) else { return };
+    let tap = stage.tapped();
+    let stage = stage.opened();
+    let down = tap::Fault::Answers { status: 503, each: 1 };
+    // A server that is restarted is back before anybody is told.
+    tap.breaks(down);
+    stage.bump("1.1.0");
+    stage.until("an error", |app| app["error"].is_string());
+    tap.mends();
+    stage.until_live("green", "1.1.0");
+    assert_eq!(told(&receiver, &KINDS), Vec::<Value>::new());
+
+    tap.breaks(down);
+    let bump = stage.bump("1.2.0");
+    stage.until("the message", |_| told(&receiver, &KINDS).len() == 1);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(stage.verdicts(&bump, "released") + stage.verdicts(&bump, "rejected"), 0);
+    tap.mends();
+    stage.until("the second message", |_| told(&receiver, &KINDS).len() == 2);
+    stage.until_live("blue", "1.2.0");
+    stage.until("the release", |_| receiver.stories().contains(&format!("live {bump}")));
+    let kinds: Vec<String> = told(&receiver, &KINDS).iter().map(|one| one["data"]["kind"].to_string()).collect();
+    assert_eq!(kinds, ["\"cluster_unreachable\"", "\"cluster_back\""]);
+    stage.ends();
+}
+
+#[test]
+fn a_cluster_that_is_gone_is_seen_also_at_rest() {
+    let Some(mut stage) = server::TAP.bare_with_images(|_| {}, &[]) else { return };
+    let tap = stage.tapped();
+    let mut stage = stage.opened();
+    // Nobody answers there any more, and open connections break.
+    drop(tap);
+    stage.until("an error", |app| app["error"].as_str().is_some_and(|words| words.contains("failed to list")));
+    let _tap = stage.tapped();
+    stage.kill();
+    stage.run();
+    stage.bump("1.1.0");
+    stage.until_live("green", "1.1.0");
     stage.ends();
 }

@@ -6,7 +6,7 @@ use super::stage::Stage;
 use super::tap::{Fault, Tap};
 use super::world::Only;
 
-const TAP: Only = Only::Sandbox("the tap carries plain HTTP; a real API server speaks TLS alone");
+pub(super) const TAP: Only = Only::Sandbox("the tap carries plain HTTP; a real API server speaks TLS alone");
 
 /// Long enough for some looks, and shorter than any deadline of a candidate.
 const OUTAGE: Duration = Duration::from_millis(1500);
