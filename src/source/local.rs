@@ -103,3 +103,22 @@ fn head(repo: &Repository, reference: &str) -> Result<Option<Oid>, SourceError> 
         Err(error) => Err(git("the branch cannot be read")(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn a_branch_that_somebody_moved_is_left_where_it_is() {
+        let mut world = World::example();
+        let seen = world.tip().expect("a tip").id();
+        world.unrelated();
+        let theirs = world.tip().expect("a tip").id();
+        let ours = world.write(&[], "ours", Some(seen), &[]);
+        let local = Local::new("main");
+        let published = local.publish(&world.git, seen, ours, "ours").expect("an answer");
+        assert_eq!(published, Published::Stale);
+        assert_eq!(world.tip().expect("a tip").id(), theirs);
+    }
+}

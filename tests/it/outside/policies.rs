@@ -88,6 +88,18 @@ fn dropped_objects_go_and_what_others_made_stays() {
     stage.until("they are gone", |_| !has(&stage, "serviceaccount", "robot") && !has(&stage, "ingress", "door"));
     assert!(has(&stage, "ingress", "copied"), "{:?}", names(&stage, "ingress"));
     assert!(has(&stage, "service", "shop") && has(&stage, "service", "shop-preview"));
+
+    // Somebody puts one of their own in its place while nobody looks: it is not what was applied.
+    drops(&stage, "Add them again", true);
+    stage.until("they are there again", |_| has(&stage, "serviceaccount", "robot") && has(&stage, "ingress", "door"));
+    stage.until("at rest", |app| stage.is_at_rest(app));
+    stage.kill();
+    stage.kubectl(&["delete", "ingress", "door"]);
+    stage.apply(&DOOR.replace("defaultBackend: {service: {name: shop,", "defaultBackend: {service: {name: theirs,"));
+    drops(&stage, "Drop them again", false);
+    stage.run();
+    stage.until("the account is gone", |app| !has(&stage, "serviceaccount", "robot") && stage.is_at_rest(app));
+    assert!(has(&stage, "ingress", "door"), "{:?}", names(&stage, "ingress"));
     stage.ends();
 }
 

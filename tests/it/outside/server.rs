@@ -52,6 +52,44 @@ fn s85_while_the_server_does_not_answer_nothing_moves_and_then_it_does() {
 }
 
 #[test]
+fn s85_a_write_that_arrives_late_is_refused() {
+    let Some((stage, tap)) = open() else { return };
+    let mut rounds = Rounds(0);
+    // Both colours are there: what is written is written over.
+    for _ in 0..2 {
+        let (version, colour) = rounds.next();
+        stage.bump(version);
+        stage.until_live(colour, version);
+    }
+    let mut late = Vec::new();
+    for at in 1.. {
+        let (version, colour) = rounds.next();
+        tap.holds(at);
+        let bump = stage.bump(version);
+        stage.until("a held write, or the end", |app| {
+            tap.held().is_some() || (stage.is_at_rest(app) && stage.verdicts(&bump, "released") == 1)
+        });
+        let Some(write) = tap.held() else { break };
+        let path = write.split_once("/namespaces/default/").map_or("", |(_, path)| path);
+        // Workloads, and the Service that takes traffic: somebody else was faster.
+        let guarded = path.starts_with("deployments/") || path == "services/shop";
+        if guarded {
+            stage.kubectl(&["annotate", "--overwrite", path, &format!("story={at}")]);
+        }
+        let answer = tap.lets_go();
+        if guarded {
+            assert!(matches!(answer, 409 | 422), "write {at}, {write}: {answer}");
+            late.push(write);
+        }
+        stage.until_live(colour, version);
+        assert_eq!((stage.verdicts(&bump, "released"), stage.verdicts(&bump, "rejected")), (1, 0), "{late:#?}");
+    }
+    let of = |word: &str| late.iter().filter(|write| write.contains(word)).count();
+    assert!(of("/deployments/") >= 4 && of("/services/") >= 1, "{late:#?}");
+    stage.ends();
+}
+
+#[test]
 fn s85_some_answers_that_are_missing_delay_a_release_and_nothing_more() {
     let Some((stage, tap)) = open() else { return };
     let mut rounds = Rounds(0);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -23,6 +24,9 @@ pub(super) const KUBECONFIG: &str = "tapped.kubeconfig";
 
 /// The largest body that turquoise sends: a ConfigMap of a megabyte, as JSON.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest that a write takes that was let go.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// When turquoise is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,22 @@ struct Plan {
     fault: Option<Fault>,
     /// Requests since the fault began.
     asked: usize,
+    late: Late,
+}
+
+/// A write that is under way for long.
+#[derive(Debug, Default)]
+enum Late {
+    #[default]
+    None,
+    /// The write of this number will be held.
+    At(usize),
+    /// It is held.
+    Held(String),
+    /// It may go on.
+    LetGo,
+    /// It arrived, and was answered so.
+    Answered(StatusCode),
 }
 
 /// An answer as it was given once.
@@ -132,6 +152,33 @@ impl Tap {
         *self.line.plan() = Plan { fault: Some(fault), ..Plan::default() };
     }
 
+    /// Holds write number `at` from now on, until it is let go.
+    pub(super) fn holds(&self, at: usize) {
+        *self.line.plan() = Plan { late: Late::At(at), ..Plan::default() };
+    }
+
+    /// The write that is held, as method and path.
+    pub(super) fn held(&self) -> Option<String> {
+        match &self.line.plan().late {
+            Late::Held(what) => Some(what.clone()),
+            _not_yet => None,
+        }
+    }
+
+    /// Lets the held write go on to the server, and gives how that answers.
+    pub(super) fn lets_go(&self) -> u16 {
+        self.line.plan().late = Late::LetGo;
+        self.line.over.notify_waiters();
+        let began = Instant::now();
+        loop {
+            if let Late::Answered(status) = self.line.plan().late {
+                return status.as_u16();
+            }
+            assert!(began.elapsed() < ANSWER_MAX, "the write that was let go has no answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The server is well again.
     pub(super) fn mends(&self) {
         self.line.plan().fault = None;
@@ -160,6 +207,26 @@ impl Line {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits while this write is held; says whether it was.
+    async fn hold(&self, what: String) -> bool {
+        {
+            let mut plan = self.plan();
+            let seen = plan.seen;
+            if !matches!(plan.late, Late::At(at) if at == seen) {
+                return false;
+            }
+            plan.late = Late::Held(what);
+        }
+        loop {
+            let over = self.over.notified();
+            if matches!(self.plan().late, Late::LetGo) {
+                return true;
+            }
+            // A call to let go between the look and this wait is seen a moment later.
+            let _either = tokio::time::timeout(Duration::from_millis(50), over).await;
+        }
+    }
+
     /// The victim, if this write is the one.
     fn victim(&self, what: &str) -> Option<(Pid, Moment)> {
         let mut plan = self.plan();
@@ -174,8 +241,15 @@ impl Line {
 async fn pass(State(line): State<Arc<Line>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, BODY_BYTES_MAX).await.expect("a body that is not too large");
-    let victim = is_write(&head.method, &head.uri).then(|| format!("{} {}", head.method, head.uri.path()));
-    let victim = victim.and_then(|what| line.victim(&what));
+    let what = is_write(&head.method, &head.uri).then(|| format!("{} {}", head.method, head.uri.path()));
+    let victim = what.as_ref().and_then(|what| line.victim(what));
+    if let Some(what) = what
+        && line.hold(what).await
+    {
+        let answer = carry(&line, head.method, &head.uri, head.headers, body).await;
+        line.plan().late = Late::Answered(answer.status());
+        return answer;
+    }
     if let Some((pid, Moment::Before)) = victim {
         return killed(pid);
     }

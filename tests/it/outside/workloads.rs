@@ -220,15 +220,17 @@ fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
     stage.until_live("green", "2.0.0");
 
     // A selector cannot change: refused in the idle colour, and taken back by a revert.
-    let change = stage.commit("Another selector", |clone| {
-        edit(&clone.join("base/frontend.yaml"), |text| {
-            let text = text.replace(
-                "      app: shop-frontend\n  template",
-                "      app: shop-frontend\n      tier: web\n  template",
-            );
+    let image = "jsonpath={.spec.template.spec.containers[0].image}";
+    let frontend = || stage.kubectl(&["get", "deployment", "shop-frontend-blue", "-o", image]);
+    let before = frontend();
+    let change = stage.commit("Another selector, with 2.1.0", |clone| {
+        edit(&clone.join("base/kustomization.yaml"), |text| text.replace("newTag: 2.0.0", "newTag: 2.1.0"));
+        edit(&clone.join("base/backend.yaml"), |text| {
+            let text = text
+                .replace("      app: shop-backend\n  template", "      app: shop-backend\n      tier: web\n  template");
             text.replace(
-                "        app: shop-frontend\n    spec",
-                "        app: shop-frontend\n        tier: web\n    spec",
+                "        app: shop-backend\n    spec",
+                "        app: shop-backend\n        tier: web\n    spec",
             )
         });
     });
@@ -237,6 +239,7 @@ fn a_policy_and_an_immutable_field_block_with_the_servers_words() {
         app["blocked"]["reason"] == "refused" && said.contains("spec.selector: Invalid value") && !said.contains('\n')
     });
     assert_eq!(stage.status()["serving"], "green", "no half-applied flip");
+    assert_eq!(frontend(), before, "no half-applied colour");
     stage.revert(&change);
     stage.until_live("green", "2.0.0");
     stage.ends();
