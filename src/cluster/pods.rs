@@ -168,6 +168,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_on_its_way_out_is_not_ready() {
+        let pod = |meta: Value| -> Pod {
+            let status = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+            serde_json::from_value(json!({"metadata": meta, "status": status})).expect("a pod")
+        };
+        assert!(is_ready(&pod(json!({"name": "p"}))));
+        assert!(!is_ready(&pod(json!({"name": "p", "deletionTimestamp": "2026-01-01T00:00:00Z"}))));
+    }
+
+    #[test]
     fn pods_say_what_is_wrong_and_from_when_on_waiting_cannot_mend_it() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "words"}});
         let died = json!({"terminated": {"exitCode": 3, "message": "no config"}});

@@ -277,6 +277,10 @@ mod tests {
             status
         };
         let agents = |wanted: u32, ready: u32| json!({"observedGeneration": 2, "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted, "updatedNumberScheduled": wanted, "numberReady": ready, "numberAvailable": ready});
+        let of_before = |mut status: Value| {
+            status["observedGeneration"] = json!(1);
+            status
+        };
         let parked = json!({"template": {"spec": {"nodeSelector": {"turquoise.dev/parked": "true"}}}});
         let held = json!({"annotations": {"turquoise.dev/parked": "true"}});
         let holds =
@@ -285,6 +289,14 @@ mod tests {
         for (kind, object, expect) in [
             (K::Deployment, json!({"spec": {"replicas": 2}, "status": counts(2)}), (2, 2, true, false)),
             (K::Deployment, json!({"spec": {"replicas": 3}, "status": counts(2)}), (3, 2, false, false)),
+            // A status that speaks of an older spec says nothing, whatever it counts.
+            (K::Deployment, json!({"spec": {"replicas": 2}, "status": of_before(counts(2))}), (2, 2, false, false)),
+            (
+                K::StatefulSet,
+                json!({"spec": {"replicas": 2}, "status": of_before(revisions(2, "new"))}),
+                (2, 2, false, false),
+            ),
+            (K::DaemonSet, json!({"spec": {}, "status": of_before(agents(3, 3))}), (3, 3, false, false)),
             (K::StatefulSet, json!({"spec": {"replicas": 2}, "status": revisions(2, "new")}), (2, 2, true, false)),
             (K::StatefulSet, json!({"spec": {"replicas": 2}, "status": revisions(2, "old")}), (2, 2, false, false)),
             (K::StatefulSet, json!({"spec": {"replicas": 0}, "status": revisions(0, "new")}), (0, 0, true, false)),

@@ -39,13 +39,16 @@ fn a_release_and_its_revert_over_ssh() {
 
 /// A hook of the repository, which the server runs before it takes a push of turquoise's; people's are taken.
 pub(super) fn hook(stage: &Stage, script: &str) {
-    let path = stage.folder().join("shop.git/hooks/pre-receive");
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let text = format!(
         "#!/bin/sh\nread old new reference\n[ \"$(git log -1 --format=%an $new)\" = turquoise ] || exit 0\ncd {}\n{script}",
         stage.folder().display()
     );
-    // Written beside and moved, so that the server never runs half a hook.
+    executable(&stage.folder().join("shop.git/hooks/pre-receive"), &text);
+}
+
+/// Written beside and moved, so that the server never runs half a hook.
+fn executable(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let beside = path.with_extension("new");
     fs::write(&beside, text).expect("written");
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).expect("changed");

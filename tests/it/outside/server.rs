@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use super::stage::Stage;
 use super::tap::{Fault, Tap};
+use super::transport::Transport;
 use super::world::Only;
 
 pub(super) const TAP: Only = Only::Sandbox("the tap carries plain HTTP; a real API server speaks TLS alone");
 
 /// Long enough for some looks, and shorter than any deadline of a candidate.
 const OUTAGE: Duration = Duration::from_millis(1500);
+
+/// What git said counts for a second.
+const FRESH: Duration = Duration::from_millis(1100);
 
 /// The next version, and the colour that it goes to.
 struct Rounds(usize);
@@ -86,6 +90,40 @@ fn s85_a_write_that_arrives_late_is_refused() {
     }
     let of = |word: &str| late.iter().filter(|write| write.contains(word)).count();
     assert!(of("/deployments/") >= 4 && of("/services/") >= 1, "{late:#?}");
+    stage.ends();
+}
+
+/// SITUATION 53, with a patch that comes late: whoever is about to switch traffic asks git once more.
+#[test]
+fn s53_a_flip_that_is_reverted_before_the_patch_is_never_patched() {
+    let Some(stage) = TAP.bare_with_images(|_| {}, &[]) else { return };
+    let mut stage = stage.over(Transport::Https);
+    let tap = stage.tapped();
+    let stage = stage.opened();
+    let mut rounds = Rounds(0);
+    let flipped_at = || {
+        stage.kubectl(&["get", "service", "shop", "-o", r"jsonpath={.metadata.annotations.turquoise\.dev/flipped-at}"])
+    };
+    for at in 1.. {
+        let (version, colour) = rounds.next();
+        tap.holds(at);
+        let bump = stage.bump(version);
+        stage.until("a held write", |_| tap.held().is_some());
+        if !stage.git_log("%s")[0].contains("goes live") {
+            tap.lets_go();
+            stage.until_live(colour, version);
+            continue;
+        }
+        let (write, before) = (tap.held().unwrap_or_default(), flipped_at());
+        assert!(write.contains("/deployments/"), "the patch itself has begun: {write}");
+        stage.revert_flip();
+        std::thread::sleep(FRESH);
+        tap.lets_go();
+        stage.until("withdrawn", |app| stage.verdicts(&bump, "withdrawn") == 1 && stage.is_at_rest(app));
+        assert_ne!(stage.status()["serving"], colour);
+        assert_eq!(flipped_at(), before, "traffic went to and fro");
+        break;
+    }
     stage.ends();
 }
 

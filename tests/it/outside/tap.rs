@@ -159,10 +159,7 @@ impl Tap {
 
     /// The write that is held, as method and path.
     pub(super) fn held(&self) -> Option<String> {
-        match &self.line.plan().late {
-            Late::Held(what) => Some(what.clone()),
-            _not_yet => None,
-        }
+        if let Late::Held(what) = &self.line.plan().late { Some(what.clone()) } else { None }
     }
 
     /// Lets the held write go on to the server, and gives how that answers.
