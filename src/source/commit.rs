@@ -1,4 +1,4 @@
-//! Commits of turquoise: composed from objects, and published where the branch lives (DESIGN 4).
+//! Commits of turquoise: composed from objects, and published where the branch lives.
 
 use std::sync::Arc;
 
@@ -7,14 +7,15 @@ use git2::{FileMode, Oid, Repository, Signature};
 
 use super::apps::App;
 use super::error::{SourceError, git};
-use super::ground::{Ground, id_of};
+use super::ground::{self, Ground, id_of};
 use super::kustomize::{self, Edited};
 use super::origin::{Origin, Published};
 use super::reads::Reads;
 use super::renders::{join, selectors, words};
-use super::standing::Footing;
+use super::standing::{self, Footing};
 use super::tree::GitTree;
 use super::verdicts::lock_path;
+use super::{Repo, held};
 use crate::core::action::{Commit, RejectionEdit};
 use crate::core::colour::Colour;
 use crate::core::desired::Declared;
@@ -22,6 +23,7 @@ use crate::core::ids::CommitId;
 use crate::core::lock::Lock;
 use crate::core::message::commit_message;
 use crate::core::policy::Policy;
+use crate::core::report::Blocked;
 use crate::core::shape::Shape;
 use crate::core::text::OneLine;
 
@@ -46,6 +48,46 @@ pub struct Identity {
 impl Default for Identity {
     fn default() -> Self {
         Self { name: "turquoise".into(), email: "turquoise@localhost".into() }
+    }
+}
+
+impl Repo {
+    /// Commits to the branch. Where HEAD is not the commit's parent any more, but what came since does not concern the
+    /// app, the same commit is made on top of that.
+    ///
+    /// # Errors
+    /// The selector cannot be edited ([`SourceError::NotEditable`]), the branch was checked out meanwhile, or the repo
+    /// cannot be written. Nothing has changed then.
+    pub fn commit(&self, app: &App, commit: &Commit) -> Result<Committed, SourceError> {
+        self.commit_while(app, commit, &|| true)
+    }
+
+    /// The same for somebody who may lose the right to it: `leave` is asked right before the branch is moved, and where it
+    /// says no, the decision is stale.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_while(&self, app: &App, commit: &Commit, leave: &dyn Fn() -> bool) -> Result<Committed, SourceError> {
+        let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
+        let policy = app.policy.as_ref().map_err(failed)?;
+        let cluster = self.cluster.as_deref();
+        let order = Order { app, commit, cluster, identity: &self.identity, origin: &*self.origin };
+        // Renders take their time: they are done before the others are made to wait.
+        let prepared = self.at_desk(app, |git, _, papers| {
+            self.origin.may_publish(git)?;
+            prepare(&mut papers.ground(git, app, &self.branch, policy), &order)
+        })?;
+        let _one_at_a_time = held(&self.moving);
+        self.handles.with(|git| {
+            let parent = ground::commit(git, &commit.parent)?.id();
+            let Some(now) = self.origin.head(git)? else { return Ok(Committed::Stale) };
+            let same = now == parent
+                || self.knows(git, app, now)? && standing::holds(git, &prepared.reads, &app.name, parent, now)?;
+            if !same || !leave() {
+                return Ok(Committed::Stale);
+            }
+            self.reach.pushed(land(git, &self.branch, &order, &prepared, now))
+        })
     }
 }
 
