@@ -12,9 +12,10 @@ use crate::core::template::Template;
 use crate::core::text::OneLine;
 
 mod checks;
+mod headers;
 
 use checks::RawCheck;
-pub(crate) use checks::is_header_text;
+pub(crate) use headers::is_header_text;
 
 /// Long enough for an image pull and a slow start; most teams set it shorter.
 pub(super) const READINESS_DEADLINE_DEFAULT: Duration = Duration::from_secs(600);

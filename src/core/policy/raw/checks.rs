@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_yaml::Spanned;
 
+use super::headers::RawHeader;
 use super::{Validator, is_dns_label};
-use crate::core::policy::check::{
-    Asks, Check, Header, HeaderValue, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck,
-};
+use crate::core::policy::check::{Asks, Check, HttpCheck, JsonRule, Method, Status, Target, WebhookCheck};
 use crate::core::url::{WebUrl, check_path};
 
 /// One answer of a smoke test.
@@ -24,33 +23,10 @@ const DECISION_DEFAULT: Duration = Duration::from_secs(60);
 const TIMES_MAX: u32 = 1_000;
 /// More checks than this are a loop that wrote the file.
 const CHECKS_MAX: usize = 50;
-/// More headers than this are refused by servers, too.
-const HEADERS_MAX: usize = 50;
-/// What servers take of one header.
-const HEADER_CHARS_MAX: usize = 4_096;
 /// A body that needs more is no smoke test.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// A name in messages: it is read in one glance.
 const NAME_CHARS_MAX: usize = 63;
-
-/// Headers that the HTTP client writes itself, or that only steer who passes the request on.
-const HEADERS_OURS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-/// Headers whose values are secrets: they must not stand in git.
-const HEADERS_SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-/// What an API server takes for somebody else's name when it passes a check on.
-const HEADERS_OF_THE_API: [&str; 2] = ["impersonate-", "x-remote-"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,22 +65,6 @@ struct RawWebhook {
     #[serde(default)]
     headers: BTreeMap<String, Spanned<RawHeader>>,
     timeout: Option<Spanned<String>>,
-}
-
-/// `X-Caller: turquoise`, or a Secret's name.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawHeader {
-    Text(String),
-    Secret(RawSecret),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSecret {
-    secret: String,
-    #[serde(default)]
-    prefix: String,
 }
 
 /// `200`, `2xx`, or a list of them.
@@ -277,56 +237,6 @@ impl Validator {
         wait
     }
 
-    fn headers(&mut self, raw: BTreeMap<String, Spanned<RawHeader>>) -> Vec<Header> {
-        if let Some(extra) = raw.values().nth(HEADERS_MAX) {
-            self.problem(extra, format!("more than {HEADERS_MAX} headers"));
-        }
-        let mut headers: Vec<Header> = Vec::new();
-        for (name, value) in raw.into_iter().take(HEADERS_MAX) {
-            let at = Spanned::new((), value.referenced, value.defined);
-            let lower = name.to_ascii_lowercase();
-            if let Some(why) = bad_header_name(&lower) {
-                self.problem(&at, format!("header `{name}` {why}"));
-            }
-            if headers.iter().any(|header| header.name == lower) {
-                self.problem(&at, format!("two headers are named `{lower}`"));
-            }
-            let value = match value.value {
-                RawHeader::Text(text) => {
-                    if HEADERS_SECRET.contains(&lower.as_str()) {
-                        self.problem(
-                            &at,
-                            format!("header `{name}` holds a secret, which must not stand in git; write `{{secret: NAME}}` with a Secret that the operator granted"),
-                        );
-                    }
-                    HeaderValue::Text(text)
-                }
-                RawHeader::Secret(RawSecret { secret, prefix }) => {
-                    self.secret_name(&at, &secret);
-                    HeaderValue::Secret { secret, prefix }
-                }
-            };
-            let (HeaderValue::Text(text) | HeaderValue::Secret { prefix: text, .. }) = &value;
-            if !is_header_text(text) {
-                self.problem(
-                    &at,
-                    format!("header `{name}` must be at most {HEADER_CHARS_MAX} visible ASCII characters"),
-                );
-            }
-            headers.push(Header { name: lower, value });
-        }
-        headers
-    }
-
-    fn secret_name<T>(&mut self, at: &Spanned<T>, name: &str) {
-        let fine = !name.is_empty()
-            && name.len() <= 253
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if !fine {
-            self.problem(at, "a Secret is named by letters, digits, `-`, `_` and `.`, as the operator granted it");
-        }
-    }
-
     fn statuses(&mut self, raw: Spanned<RawStatuses>) -> Vec<Status> {
         let at = Spanned::new((), raw.referenced, raw.defined);
         let all = match raw.value {
@@ -368,102 +278,5 @@ impl Validator {
     }
 }
 
-fn bad_header_name(lower: &str) -> Option<&'static str> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if lower.is_empty() || lower.len() > 128 || !lower.bytes().all(token) {
-        return Some("is no header's name");
-    }
-    if HEADERS_OURS.contains(&lower) || lower.starts_with("turquoise-") {
-        return Some("is written by turquoise itself");
-    }
-    HEADERS_OF_THE_API.iter().any(|prefix| lower.starts_with(prefix)).then_some("is for API servers and is never sent")
-}
-
-/// Visible ASCII, with spaces inside.
-pub(crate) fn is_header_text(text: &str) -> bool {
-    text.len() <= HEADER_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::parse;
-    use super::*;
-
-    fn one(body: &str) -> Result<Check, Vec<String>> {
-        let text = format!("apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec:\n  checks:\n  - {body}\n");
-        let lines = |problem: &crate::core::policy::PolicyProblem| format!("{}: {}", problem.line, problem.message);
-        parse(&text).map(|mut policy| policy.checks.remove(0)).map_err(|problems| problems.iter().map(lines).collect())
-    }
-
-    #[test]
-    fn every_field_of_a_check_is_read() {
-        let check = one(
-            "name: smoke\n    http:\n      service: s-preview\n      port: 8080\n      path: /x?y=1\n      method: PUT\n      headers:\n        X-Caller: turquoise\n        Authorization: {secret: api, prefix: 'Bearer '}\n      body: '{}'\n      status: [200, 2xx, '304']\n      json:\n      - {pointer: /a/0, equals: up}\n      - {pointer: '', equals: {a: [1, null]}}\n      timeout: 1s\n      times: 2\n      interval: 5ms",
-        )
-        .expect("a valid check");
-        let Asks::Http(http) = &check.asks else { panic!("{check:?}") };
-        assert_eq!(http.target, Target::Service { service: "s-preview".into(), port: 8080, path: "/x?y=1".into() });
-        assert_eq!(http.status, [Status::One(200), Status::Class(2), Status::One(304)]);
-        assert_eq!(http.headers.len(), 2);
-        assert_eq!(http.json[1].equals, serde_json::json!({"a": [1, null]}));
-        assert_eq!((http.times, http.body.as_deref()), (2, Some("{}")));
-        assert_eq!(check.secrets().collect::<Vec<_>>(), ["api"]);
-
-        let check = one("webhook: {url: 'https://board.example.org/x', secret: board, timeout: 2h}").expect("valid");
-        assert_eq!(check.name, "check-1");
-        assert_eq!(check.urls().map(ToString::to_string).collect::<Vec<_>>(), ["board.example.org:443"]);
-        assert_eq!(check.secrets().collect::<Vec<_>>(), ["board"]);
-
-        let check = one("http: {url: 'http://preview.example/', liveUrl: 'http://example/'}").expect("valid");
-        assert_eq!(check.urls().count(), 2);
-        assert_eq!(check.service(), None);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_check_is_said_with_its_line() {
-        let http = |fields: &str| format!("http:\n      service: s\n      {fields}");
-        for (body, line, words) in [
-            ("name: x".to_owned(), 5, "either `http` or `webhook`"),
-            ("http: {service: s}\n    webhook: {url: 'http://h/'}".into(), 5, "either `http` or `webhook`"),
-            ("http: {path: /}".into(), 5, "either a `service` or a `url`"),
-            ("http: {service: ../x}".into(), 5, "no Service's name"),
-            (http("port: 0"), 7, "1 to 65535"),
-            (http("port: 70000"), 7, ""),
-            (http("path: smoke"), 7, "begin with `/`"),
-            (http("path: /../../secrets"), 7, "`..`"),
-            (http("path: \"/a\\r\\nX: y\""), 7, "ASCII"),
-            (http("liveUrl: http://h/"), 7, "goes with `url`"),
-            (http("method: BREW"), 7, ""),
-            (http("body: x"), 7, "needs `method: POST`"),
-            (http("status: 99"), 7, "100 to 599"),
-            (http("status: [200, 9xx]"), 7, "100 to 599"),
-            (http("json: [{pointer: a, equals: 1}]"), 7, "JSON pointer"),
-            (http("json: [{pointer: /~2, equals: 1}]"), 7, "JSON pointer"),
-            (http("times: 0"), 7, "1 to 1000"),
-            (http("timeout: 0"), 5, "longer than 0"),
-            (http("interval: often"), 7, "no duration"),
-            (http("retries: 3"), 7, "unknown field `retries`"),
-            (http("headers:\n        Host: x"), 8, "written by turquoise itself"),
-            (http("headers:\n        Impersonate-User: admin"), 8, "for API servers"),
-            (http("headers:\n        'X Y': z"), 8, "no header's name"),
-            (http("headers:\n        X: \"a\\r\\nY: b\""), 8, "visible ASCII"),
-            (http("headers:\n        Authorization: Bearer hunter2"), 8, "must not stand in git"),
-            (http("headers:\n        A: {secret: '../x'}"), 8, "as the operator granted it"),
-            (http("headers:\n        X-A: b\n        x-a: c"), 9, "two headers"),
-            ("http:\n      url: http://u:p@h/".into(), 6, "user or password"),
-            ("http:\n      url: http://h/\n      port: 80".into(), 6, "in the `url` itself"),
-            ("webhook:\n      url: gopher://h/".into(), 6, "must begin"),
-            ("webhook:\n      url: http://h/\n      timeout: 8d".into(), 7, "seven days"),
-            ("webhook:\n      url: http://h/\n      secret: 'a b'".into(), 7, "as the operator granted it"),
-        ] {
-            let problems = one(&body).expect_err(&body);
-            let found =
-                problems.iter().any(|problem| problem.starts_with(&format!("{line}: ")) && problem.contains(words));
-            assert!(found, "{body}: {problems:?}");
-            assert!(
-                !problems.iter().any(|problem| problem.contains("hunter2") || problem.contains("u:p")),
-                "{problems:?}"
-            );
-        }
-    }
-}
+mod tests;
