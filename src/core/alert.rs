@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::colour::Colour;
 use super::ids::CommitId;
-use super::text::OneLine;
+use super::text::{OneLine, join};
 
 /// What a person should know although nothing waits for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,23 +102,19 @@ impl fmt::Display for Alert {
                 write!(f, "the verified candidate in {colour} is not ready any more: {failure}")
             }
             Self::Drift { objects } => {
-                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
-                write!(f, "changed in the cluster since it was released: {}", names.join(", "))
+                write!(f, "changed in the cluster since it was released: {}", join(objects, ", "))
             }
             Self::NameTaken { by } => {
                 write!(f, "another app of this name is left alone, give it its own `metadata.name`: {by}")
             }
             Self::Configuration { problems } => {
-                let words: Vec<&str> = problems.iter().map(OneLine::as_str).collect();
-                write!(f, "the configuration file cannot be used, the one before stays in force: {}", words.join("; "))
+                let words = join(problems, "; ");
+                write!(f, "the configuration file cannot be used, the one before stays in force: {words}")
             }
             Self::FlipBackUncommitted { colour, failure } => {
                 write!(f, "traffic went back to {colour}, and git cannot be told yet: {failure}")
             }
-            Self::Missing { objects } => {
-                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
-                write!(f, "missing in the cluster: {}", names.join(", "))
-            }
+            Self::Missing { objects } => write!(f, "missing in the cluster: {}", join(objects, ", ")),
         }
     }
 }

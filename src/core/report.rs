@@ -1,5 +1,5 @@
 //! What a plan says to people: phase, reasons for waiting and being blocked, alerts. All are values; the status, the
-//! CLI, logs and messages print these enums (STYLE: no reason is born as a log string).
+//! CLI, logs and messages print these enums, and no reason is born as a log string.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 use super::colour::Colour;
 use super::ids::CommitId;
-use super::text::OneLine;
+use super::text::{OneLine, join};
 
 pub use super::alert::Alert;
 
@@ -316,10 +316,7 @@ impl fmt::Display for Blocked {
                 if more > 0 { write!(f, " (and {more} more)") } else { Ok(()) }
             }
             Self::SelectorNotEditable { why } => write!(f, "the selector cannot be edited: {why}"),
-            Self::NotOurs { objects } => {
-                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
-                write!(f, "not created by turquoise: {}", names.join(", "))
-            }
+            Self::NotOurs { objects } => write!(f, "not created by turquoise: {}", join(objects, ", ")),
             Self::OtherColourServing { serving, declared } => {
                 write!(f, "{serving} serves, but git names {declared} and there is no lock")
             }
@@ -332,14 +329,11 @@ impl fmt::Display for Blocked {
             Self::OtherCluster { cluster } => {
                 write!(f, "turquoise.lock is for the cluster `{cluster}`")
             }
-            Self::DuplicateName { folders } => {
-                let names: Vec<&str> = folders.iter().map(OneLine::as_str).collect();
-                write!(f, "apps of one name: {}", names.join(", "))
-            }
+            Self::DuplicateName { folders } => write!(f, "apps of one name: {}", join(folders, ", ")),
             Self::Refused { words } => write!(f, "refused: {words}"),
             Self::LeftBehind { objects, delete } => {
-                let names: Vec<&str> = objects.iter().map(OneLine::as_str).collect();
-                write!(f, "the app is gone from git and was left as it is: {}; `{delete}` deletes it", names.join(", "))
+                let names = join(objects, ", ");
+                write!(f, "the app is gone from git and was left as it is: {names}; `{delete}` deletes it")
             }
         }
     }

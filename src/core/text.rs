@@ -10,7 +10,7 @@ pub const OUTSIDE_TEXT_CHARS_MAX: usize = 200;
 /// What is kept of the beginning of an error that is too long: what failed, and on which object.
 const ERROR_START_CHARS: usize = 110;
 
-/// One line of text from outside: no control characters, at most [`OUTSIDE_TEXT_CHARS_MAX`] characters (DESIGN 4).
+/// One line of text from outside: no control characters, at most [`OUTSIDE_TEXT_CHARS_MAX`] characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct OneLine(String);
@@ -54,6 +54,13 @@ impl OneLine {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Lines in a row, for a sentence that names them all.
+#[must_use]
+pub fn join(lines: &[OneLine], separator: &str) -> String {
+    let words: Vec<&str> = lines.iter().map(OneLine::as_str).collect();
+    words.join(separator)
 }
 
 /// The characters of a text without what is unprintable, and with one space for each gap.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::core::event::{Event, EventKind, Links};
 use crate::core::ids::CommitId;
-use crate::core::text::OneLine;
+use crate::core::text::{OneLine, join};
 
 /// The event as a CloudEvents 1.0 envelope in JSON, structured mode. `source` is a URI reference.
 #[must_use]
@@ -101,8 +101,7 @@ fn title(event: &Event) -> String {
 
 /// Who changed what: `shop:1.0.0 -> shop:1.1.0, "Release 1.1.0" by A developer`.
 fn change(event: &Event) -> Option<String> {
-    let names = |images: &[OneLine]| images.iter().map(OneLine::as_str).collect::<Vec<_>>().join(", ");
-    let (old, new) = (names(&event.old_images), names(&event.images));
+    let (old, new) = (join(&event.old_images, ", "), join(&event.images, ", "));
     let images = match (old.is_empty(), new.is_empty()) {
         (true, true) => None,
         (true, false) => Some(new),
