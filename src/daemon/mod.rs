@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -92,6 +93,10 @@ pub async fn run(
             triggers = daemon.inbox.take() => daemon.heard(triggers),
             Some(ended) = daemon.work.join_next_with_id() => daemon.ended(ended),
             () = until(due) => Vec::new(),
+            Some(ended) = daemon.background.join_next() => {
+                unless_lost(ended)?;
+                Vec::new()
+            }
             // A bug: whoever restarts the process has it stand for election again.
             () = lead::lost(daemon.part.as_mut()) => anyhow::bail!("the election's task was lost"),
         };
@@ -106,6 +111,15 @@ pub async fn run(
     }
     daemon.drain().await;
     Ok(())
+}
+
+/// A background task ended: a watch or a poll that nobody needs any more, or of a kind that is not served. One that was lost
+/// is a bug, and nobody else does its work: whoever restarts the process has it done again.
+fn unless_lost(ended: Result<(), JoinError>) -> anyhow::Result<()> {
+    match ended {
+        Err(error) if error.is_panic() => Err(error).context("a background task was lost"),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The moment at which something is due, and at the latest the next heartbeat: the loop shows that it turns.
