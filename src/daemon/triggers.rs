@@ -107,7 +107,9 @@ impl Folders {
         // The lock is let go first: the watcher's thread may be in the middle of an event, which takes it too.
         let gone: Vec<Folder> = {
             let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.extract_if(.., |folder| folder.says == *trigger).collect()
+            let gone: Vec<Folder> = watched.extract_if(.., |folder| folder.says == *trigger).collect();
+            // Another branch of the same repository may be watched on.
+            gone.into_iter().filter(|folder| !watched.iter().any(|other| other.path == folder.path)).collect()
         };
         for folder in gone {
             if let Some(watcher) = &mut self.watcher {
@@ -153,5 +155,27 @@ pub(super) async fn hang_ups(inbox: Inbox) {
         while signals.recv().await.is_some() {
             inbox.put(Trigger::Configuration);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far longer than an event takes; it is waited for only where none comes.
+    const EVENT_MAX: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_folder_that_two_repositories_share_is_watched_until_the_last_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inbox = Inbox::default();
+        let mut folders = Folders::new(inbox.clone());
+        let [main, staging] = ["main", "staging"].map(|name| Trigger::Git(RepoName::new(name)));
+        folders.add(folder.path(), main.clone());
+        folders.add(folder.path(), staging.clone());
+        folders.remove(&main);
+        std::fs::write(folder.path().join("HEAD"), "moved").expect("a file");
+        let heard = tokio::time::timeout(EVENT_MAX, inbox.take()).await.expect("an event");
+        assert_eq!(heard.into_iter().collect::<Vec<_>>(), [staging]);
     }
 }
