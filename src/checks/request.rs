@@ -1,6 +1,6 @@
 //! One request of a check: to a Service that turquoise resolves itself, or to a host that the operator granted.
 //!
-//! Whom a policy names is not to be trusted (DESIGN 9): the address that was looked at is the one that is dialled; some
+//! Whom a policy names is not to be trusted: the address that was looked at is the one that is dialled; some
 //! are never dialled; nobody is redirected; no proxy of the environment is asked; what comes back is bounded in size, and
 //! by one deadline from the lookup to the last byte.
 

@@ -1,4 +1,4 @@
-//! The labels and annotations that turquoise writes: the facts that must survive a restart (DESIGN 6).
+//! The labels and annotations that turquoise writes: the facts that must survive a restart.
 
 /// Label on every object: the app's name.
 pub(super) const APP: &str = "turquoise.dev/app";

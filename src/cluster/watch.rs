@@ -1,4 +1,4 @@
-//! Watches as triggers: they only say "look again", and whose objects it is about (DESIGN 6).
+//! Watches as triggers: they only say "look again", and whose objects it is about.
 
 use std::collections::HashMap;
 

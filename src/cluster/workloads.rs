@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     /// Marks the workloads of a colour that is about to take traffic with their pod template's digest. The mark moves
-    /// the resource version, so that a deploy that was planned before conflicts (DESIGN 4).
+    /// the resource version, so that a deploy that was planned before conflicts.
     ///
     /// # Errors
     /// As [`Cluster::deploy`].

@@ -342,7 +342,7 @@ pub enum Topic {
     },
 }
 
-/// The switch of traffic; DESIGN 4 (c).
+/// The switch of traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switch {
     /// The live Services as they were seen.

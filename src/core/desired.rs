@@ -13,7 +13,7 @@ use super::lock::Lock;
 use super::references::Reference;
 use super::verdict::VerdictLog;
 
-/// One app at HEAD, as git has it. Compared values are rendered by the running binary (DESIGN 1).
+/// One app at HEAD, as git has it. Compared values are rendered by the running binary.
 #[derive(Debug, Clone)]
 pub struct Desired {
     /// The app.
@@ -129,7 +129,7 @@ pub struct OverlayObject {
     pub refers: BTreeSet<Reference>,
 }
 
-/// The part that an object of the live overlay plays (DESIGN 2).
+/// The part that an object of the live overlay plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Neither routing nor coloured: applied before a candidate.

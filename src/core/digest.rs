@@ -1,4 +1,4 @@
-//! Digests of rendered content: `D(rev, c)` of DESIGN 1.
+//! Digests of rendered content: `D(rev, c)` of docs/rules.md.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

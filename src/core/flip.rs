@@ -20,7 +20,7 @@ pub struct FlipRecord {
     pub head: CommitId,
     /// Whether the watch is over, and how it ended.
     pub watch: WatchState,
-    /// Set where traffic went back before git could be told (DESIGN 4): what is to be committed.
+    /// Set where traffic went back before git could be told: what is to be committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<Owed>,
 }

@@ -1,5 +1,5 @@
 //! What the operator grants to a repository: whoever may push to it decides what runs in the app's namespace, and
-//! nothing else (DESIGN 9).
+//! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -39,7 +39,7 @@ text_id! {
 }
 
 text_id! {
-    /// A digest of rendered content (`D(rev, c)` of DESIGN 1): the first 16 hexadecimal digits of a SHA-256.
+    /// A digest of rendered content (`D(rev, c)` of docs/rules.md): the first 16 hexadecimal digits of a SHA-256.
     Digest
 }
 

@@ -1,7 +1,7 @@
 //! `turquoise.lock`: what each colour was last released with, and at most one rejection.
 //!
 //! The text is written in sections with a comment line between them, so that `git revert` of one fact does not
-//! conflict with another (DESIGN 2). A write replaces only the lines of the sections that change.
+//! conflict with another. A write replaces only the lines of the sections that change.
 
 use serde::Deserialize;
 

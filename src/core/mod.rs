@@ -1,7 +1,7 @@
 //! The pure core: facts in, a plan out. No IO, no clock, no async; everything outside depends on it, and it on nothing.
 //!
 //! - [`desired`] what git says, [`observed`] what the cluster says, [`policy`] what the app's people ask for;
-//! - [`plan`] the decision (DESIGN 3 and 4), [`action`] what may be done, [`report`] what people are told;
+//! - [`plan`] the decision, by the rules of docs/rules.md, [`action`] what may be done, [`report`] what people are told;
 //! - [`news`] the transitions behind [`event`] messages, [`deliveries`] which of them were told;
 //! - [`election`] which of several replicas acts;
 //! - [`lock`], [`verdict`] the facts that turquoise writes into git, [`message`] their words.

@@ -15,7 +15,7 @@ use super::workload::WorkloadKind;
 
 pub use super::flip::{FlipRecord, Owed, WatchState};
 
-/// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock (DESIGN 6).
+/// One app as the cluster has it. Deadlines are judged at `at`, never at a later clock.
 #[derive(Debug, Clone)]
 pub struct Observed {
     /// The time taken before the first read.

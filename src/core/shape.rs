@@ -1,7 +1,7 @@
 //! What an app looks like at one commit: its rendered overlays, classified and checked.
 //!
 //! Whatever would make a release unsafe by its form alone (names that collide, a selector that reaches the other
-//! colour, a check of a Service that shows live pods) is refused here, before anything is written (DESIGN 2).
+//! colour, a check of a Service that shows live pods) is refused here, before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -249,7 +249,7 @@ fn declared(named: &[(&str, &str)]) -> Declared {
     }
 }
 
-/// Kinds that route traffic; all other objects of the live overlay are shared (DESIGN 1).
+/// Kinds that route traffic; all other objects of the live overlay are shared.
 const ROUTING_KINDS: [(&str, &str); 4] = [
     ("", "Service"),
     ("networking.k8s.io", "Ingress"),

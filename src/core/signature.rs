@@ -1,4 +1,4 @@
-//! How a message of ours proves where it comes from: HMAC-SHA256 over its time and its body (DESIGN 8).
+//! How a message of ours proves where it comes from: HMAC-SHA256 over its time and its body.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;

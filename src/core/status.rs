@@ -1,4 +1,4 @@
-//! The status of an app, as `GET /api/v1/apps` gives it (DESIGN 8). Others script against it: keep it stable.
+//! The status of an app, as `GET /api/v1/apps` gives it. Others script against it: keep it stable.
 
 use std::fmt;
 

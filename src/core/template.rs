@@ -1,5 +1,5 @@
-//! Lines of turquoise's commit messages that an app's people shape: fixed fields, one line, no environment, no files
-//! (DESIGN 4).
+//! Lines of turquoise's commit messages that an app's people shape: fixed fields, one line, no environment, no
+//! files.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::colour::Colour;
 use super::ids::{AppName, CommitId};
 
-/// What a commit of turquoise says about a revision. `Verified` is no verdict: it waits for a person (DESIGN 1).
+/// What a commit of turquoise says about a revision. `Verified` is no verdict: it waits for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -99,7 +99,7 @@ impl VerdictLog {
         self.newest.contains_key(revision)
     }
 
-    /// Whether a revision was released and not rejected since (DESIGN 3, rule 5).
+    /// Whether a revision was released and not rejected since (rule 5).
     #[must_use]
     pub fn released_and_not_rejected_since(&self, revision: &CommitId) -> bool {
         self.entries
@@ -121,7 +121,7 @@ impl VerdictLog {
     }
 }
 
-/// The trailers of one commit of turquoise (DESIGN 4).
+/// The trailers of one commit of turquoise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trailers {
     /// The app it is about.

@@ -22,7 +22,7 @@ const JUMP_MIN: SignedDuration = SignedDuration::from_secs(1);
 static STEADY: Mutex<Steady> = Mutex::new(Steady::new());
 
 /// The time now, for deadlines and what is compared with them: the wall clock's, as if nobody had set it while we run.
-/// Somebody who sets it must not make a candidate late (SITUATION 86).
+/// Somebody who sets it must not make a candidate late.
 #[must_use]
 pub fn now() -> Timestamp {
     let (now, jump) = STEADY.lock().unwrap_or_else(PoisonError::into_inner).read(wall(), Instant::now());

@@ -1,4 +1,4 @@
-//! The JSON that others script against (DESIGN 8), described by docs/openapi.yaml.
+//! The JSON that others script against, described by docs/openapi.yaml.
 
 use axum::Json;
 use axum::extract::{Path, State};

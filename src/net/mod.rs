@@ -1,4 +1,4 @@
-//! Requests to hosts that somebody outside named: the one HTTP client with the guards of DESIGN 9.
+//! Requests to hosts that somebody outside named: the one HTTP client with its guards.
 //!
 //! - The host must be granted ([`Grants::allows`]), asked of the parsed URL, so that no second parser can disagree.
 //! - The addresses that a name resolves to are looked at, and exactly those are dialled: no second lookup can lead

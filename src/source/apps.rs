@@ -185,7 +185,7 @@ fn read_policy(repo: &Repository, id: Oid, path: &str) -> Result<Policy, Blocked
     })
 }
 
-/// Two apps of one name would write the same objects: both are blocked (DESIGN 1).
+/// Two apps of one name would write the same objects: both are blocked.
 fn block_duplicates(apps: &mut [App]) {
     let mut folders: BTreeMap<AppName, Vec<OneLine>> = BTreeMap::new();
     for app in apps.iter() {

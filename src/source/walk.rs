@@ -22,7 +22,7 @@ pub(super) struct Run {
 }
 
 /// Finds R: back from HEAD as long as P is the same, at a merge through the first parent, in order, that has it
-/// (DESIGN 1). A run that was walked before is not walked again.
+/// (docs/rules.md). A run that was walked before is not walked again.
 pub(super) fn run(ground: &mut Ground<'_>, head: &Commit<'_>, known: Option<&Run>) -> Result<Run, SourceError> {
     let wanted = ground.pair(head)?;
     let mut at = head.clone();

@@ -1,4 +1,4 @@
-//! The decision: DESIGN 3 and the order of DESIGN 4, as one pure function.
+//! The decision: the rules of docs/rules.md, as one pure function.
 //!
 //! The function reads like the rules: what git declares and what the cluster serves choose one of six situations, and
 //! each of them is straight-line code that ends at the first thing to do or to wait for.
@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | whatever, and others made it | [`adopt`] | 12 |
 //! | nothing | [`first`] | 12 |
-//! | a colour to which traffic went back before git could be told | [`owed`] | 5, and DESIGN 4 |
+//! | a colour to which traffic went back before git could be told | [`owed`] | 5, and "git leads" |
 //! | something without a colour, from before turquoise | [`adopt`], then [`release`], [`declared`] | 12 |
 //! | something unclear | [`unclear`] | 6 |
 //! | a colour, and git has lost what it knew of it | [`restore`] | 13 |

@@ -1,4 +1,4 @@
-//! A flip-back that was done before git could be told (DESIGN 4, `onGitDown: flip-back`): recorded on the live Services,
+//! A flip-back that was done before git could be told (`onGitDown: flip-back`): recorded on the live Services,
 //! finished there if a crash cut it off, committed when git is there again.
 
 use std::time::Duration;

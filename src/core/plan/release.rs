@@ -129,7 +129,7 @@ fn is_verified(view: &View<'_>, colour: Colour, revision: &CommitId) -> bool {
     view.pin(colour).is_some_and(verified) && view.newest(revision) == Some(Verdict::Verified)
 }
 
-/// Commits the flip; the patch follows when the next look finds it in git (DESIGN 4: git leads).
+/// Commits the flip; the patch follows when the next look finds it in git (git leads).
 fn flip(view: &View<'_>, mut draft: Draft, colour: Colour, returns: bool) -> Plan {
     let revision = view.revision();
     if view.record(colour).is_some_and(|record| !record.in_use) {

@@ -1,5 +1,5 @@
 //! A branch on a server, over https or ssh: a bare copy here, brought up to date and pushed from by a child process
-//! (DESIGN 9, docs/adr/0010).
+//! (docs/adr/0010).
 
 mod cache;
 pub(super) mod child;

@@ -1,4 +1,4 @@
-//! SITUATION 67: an app that was there before turquoise, applied by `kubectl apply -k`, with colours or without.
+//! An app that was there before turquoise, applied by `kubectl apply -k`, with colours or without.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! SITUATIONS 21, 66 and 68, and DESIGN 9: many apps, many repositories, and more than one turquoise.
+//! Many apps, many repositories, and more than one turquoise.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! SITUATIONS 30-32, 38-40, 44 and 57: what a candidate must answer, and what follows when it does not.
+//! What a candidate must answer, and what follows when it does not.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! SITUATIONS 85 and what a real node does: faults that only a real cluster has, in the middle of a flip and elsewhere.
+//! What a real node does: faults that only a real cluster has, in the middle of a flip and elsewhere.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn selector(stage: &Stage) -> String {
     stage.kubectl(&["get", "service", "shop", "-o", "jsonpath={.spec.selector.colour}"])
 }
 
-/// SITUATIONS 82, with containers that die.
+/// Containers die.
 #[test]
 fn a_candidate_that_dies_between_push_and_patch_takes_no_traffic_before_it_is_back() {
     let Some(mut stage) = ONLY.open_over(Transport::Https) else { return };

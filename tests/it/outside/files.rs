@@ -1,4 +1,4 @@
-//! Odd files: byte-exact edits, and one clear message for each that is broken (SITUATIONS 42).
+//! Odd files: byte-exact edits, and one clear message for each that is broken.
 
 use std::fs;
 

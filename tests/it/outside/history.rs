@@ -1,4 +1,4 @@
-//! SITUATIONS 58, 63 and 64: locks that people damage, history that they rewrite, branches that they merge.
+//! Locks that people damage, history that they rewrite, branches that they merge.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! SITUATION 80: kill -9 at any moment, and a stop by SIGTERM.
+//! kill -9 at any moment, and a stop by SIGTERM.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! SITUATION 87, and what belongs to it: several replicas, one leader, by a Lease. Whoever stands by looks, shows, and writes
+//! Several replicas, one leader, by a Lease. Whoever stands by looks, shows, and writes
 //! nothing; whoever was cut off, frozen or killed is replaced in a few seconds, and nothing is done twice.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! SITUATION 86: the machine's own faults, a clock that is set and a disk that is full.
+//! The machine's own faults, a clock that is set and a disk that is full.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! SITUATIONS 37 and 50-61: people's hands in git and in the cluster.
+//! People's hands in git and in the cluster.
 
 use super::stage::{Stage, edit};
 

@@ -1,4 +1,4 @@
-//! SITUATIONS 1-15 and 30-36, with the real parts.
+//! Releases, rollbacks and rejections, with the real parts.
 
 use super::stage::{Stage, edit, short_deadline};
 use super::world::World;

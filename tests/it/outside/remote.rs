@@ -1,4 +1,4 @@
-//! Repositories on servers: SITUATIONS 62, 65, 81 and 84 over https and ssh, and what the child process may do.
+//! Repositories on servers, over https and ssh, their faults, and what the child process may do.
 
 use std::fs;
 use std::io::Write;
@@ -55,7 +55,7 @@ fn executable(path: &Path, text: &str) {
     fs::rename(beside, path).expect("moved");
 }
 
-/// SITUATIONS 62: somebody pushes after the server has told where the branch is and before it moves it.
+/// Somebody pushes after the server has told where the branch is and before it moves it.
 fn people_push_between_negotiation_and_update(transport: Transport) {
     let stage = Stage::open_over(transport);
     // A person's commit, straight into the repository, ten times; the hook itself says yes.
@@ -92,7 +92,6 @@ fn people_push_between_negotiation_and_update_over_ssh() {
     people_push_between_negotiation_and_update(Transport::Ssh);
 }
 
-/// SITUATIONS 65.
 fn a_hook_declines(transport: Transport) {
     let stage = Stage::open_over(transport);
     hook(&stage, "echo 'only the release team may push \u{1b}[31mhere' >&2\nexit 1\n");
@@ -122,7 +121,6 @@ fn a_hook_that_declines_is_quoted_over_ssh() {
     a_hook_declines(Transport::Ssh);
 }
 
-/// SITUATIONS 81.
 #[test]
 fn a_push_whose_answer_is_lost_is_found_at_the_next_look() {
     let stage = Stage::open_over(Transport::Https);
@@ -136,7 +134,7 @@ fn a_push_whose_answer_is_lost_is_found_at_the_next_look() {
     stage.ends();
 }
 
-/// SITUATIONS 84 over https: each fault is named, nothing moves, and a bump from meanwhile goes live afterwards.
+/// Over https: each fault is named, nothing moves, and a bump from meanwhile goes live afterwards.
 #[test]
 fn a_server_that_misbehaves_is_named_and_taken_up_again() {
     let stage = Stage::open_over(Transport::Https);
@@ -185,7 +183,6 @@ fn a_certificate_of_an_unknown_ca_is_refused_with_the_cure() {
     stage.ends();
 }
 
-/// SITUATIONS 84 over ssh.
 #[test]
 fn another_host_key_is_refused_with_its_fingerprint() {
     let mut stage = Stage::open_over(Transport::Ssh);

@@ -1,4 +1,4 @@
-//! SITUATION 85: an API server that is down, slow, busy, forgetful or behind; what a real one does stands in `faults`.
+//! An API server that is down, slow, busy, forgetful or behind; what a real one does stands in `faults`.
 
 use std::time::Duration;
 

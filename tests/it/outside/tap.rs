@@ -2,7 +2,7 @@
 //!
 //! It counts what turquoise writes there, and kills it at one of these writes, before the server hears of it or after the
 //! server has done it and before turquoise hears of that. Each commit lies between two such writes, so what is counted
-//! here covers the commits as well (SITUATION 80). And it makes a bad server of a good one (SITUATION 85).
+//! here covers the commits as well. And it makes a bad server of a good one.
 
 use std::collections::HashMap;
 use std::fs;

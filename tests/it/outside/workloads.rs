@@ -1,4 +1,4 @@
-//! SITUATIONS 15-20, 43 and 83, and every kind that runs pods, with the real parts.
+//! Every kind that runs pods, with the real parts.
 
 use std::path::Path;
 

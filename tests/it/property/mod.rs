@@ -1,4 +1,4 @@
-//! The property: whatever people and faults do, and whenever, the invariants of DESIGN 5 hold.
+//! The property: whatever people and faults do, and whenever, the invariants of ARCHITECTURE.md hold.
 //!
 //! `TURQUOISE_SOAK_CASES=1000000` plays that many cases; `TURQUOISE_CASE='...'` plays one and tells it.
 

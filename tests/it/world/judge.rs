@@ -1,5 +1,5 @@
-//! What must hold after each action and at rest (DESIGN 5). The judge knows what really happened in the world, whatever
-//! the planner was shown.
+//! What must hold after each action and at rest: the invariants of ARCHITECTURE.md and docs/rules.md. The judge knows what
+//! really happened in the world, whatever the planner was shown.
 
 use std::collections::BTreeSet;
 
@@ -188,13 +188,13 @@ impl Judge {
     /// A commit of turquoise is about to be made.
     pub(crate) fn commits(&mut self, commit: &Commit, tree: &Tree, git: &Git, cluster: &Cluster) {
         if commit.facts.is_empty() && tree == git.tree() {
-            self.violated("DESIGN 4: a commit without a new fact");
+            self.violated("git leads: a commit without a new fact");
         }
         if self.manual && commit.selector.is_some() && matches!(commit.topic, Topic::Release { .. }) {
             self.violated("rule 11: a release without a person's approval");
         }
         if tree.pair() != git.tree().pair() {
-            self.violated("DESIGN 4: a commit of turquoise changes a colour");
+            self.violated("git leads: a commit of turquoise changes a colour");
         }
         for colour in Colour::BOTH {
             let Some(pin) = &commit.pins[colour] else { continue };
@@ -324,7 +324,7 @@ impl World {
             service.preview && service.selects.as_deref() != Some(colour.other().as_str())
         };
         if self.cluster.services.iter().any(|service| astray(&service)) {
-            self.judge.violated("DESIGN 2: a preview does not select the idle colour at rest");
+            self.judge.violated("a preview does not select the idle colour at rest");
         }
     }
 
