@@ -17,10 +17,7 @@ pub(crate) fn read_manifests(text: &str, path: &str, budget: &Budget) -> Result<
 }
 
 fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) -> Result<Vec<Resource>, Problem> {
-    let documents = yaml::objects_within(text, annotations, budget).map_err(|error| {
-        let position = Position { line: error.line, column: error.column };
-        Problem::at(path, position, format!("broken YAML: {}", error.message))
-    })?;
+    let documents = yaml::objects_within(text, annotations, budget).map_err(|error| error.problem(path, text))?;
     // A lone `List` may hold anything; otherwise lists go to the end, one level at a time, as in the original.
     let mut queue: Vec<(Value, usize)> = documents.into_iter().map(|d| (d.value, d.line)).collect();
     if let [(only, line)] = queue.as_mut_slice()
@@ -63,7 +60,9 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
 fn into_items(items: Value) -> Vec<Value> {
     match items {
         Value::Array(items) => items,
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) | Value::Object(_) => {
+            Vec::new()
+        }
     }
 }
 
@@ -77,7 +76,7 @@ fn check(value: Value) -> Result<Map, String> {
         return Err("a resource must be a map with `apiVersion`, `kind` and `metadata`".into());
     };
     let kind = match object.get("kind") {
-        Some(Value::String(kind)) if !kind.is_empty() => kind,
+        Some(Value::String(kind) | Value::Quoted(kind)) if !kind.is_empty() => kind,
         Some(Value::Null(_)) | None => return Err("the resource has no `kind`".into()),
         Some(_) => return Err("`kind` must be a string that is not empty".into()),
     };
