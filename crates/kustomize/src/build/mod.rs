@@ -79,7 +79,7 @@ impl<'a, T: FileTree + ?Sized> Build<'a, T> {
     /// Renders.
     pub fn run(&self) -> Result<Output, BuildErrors> {
         let mut builder = Builder::new(self.tree, self.scope);
-        builder.top(&self.path).map_err(BuildErrors)
+        builder.top(&self.path).map_err(BuildErrors::in_order)
     }
 }
 
