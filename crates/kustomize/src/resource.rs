@@ -272,6 +272,15 @@ impl Resource {
         self.previous.push(previous);
     }
 
+    /// All annotations were taken away, and with them what the original notes there: from here on the present name is the
+    /// only one, and a generated object loses its hash.
+    pub(crate) fn forget_history(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+    }
+
     /// Takes the history that an earlier tool wrote into annotations.
     pub(crate) fn take_history(&mut self) {
         const PREFIX: &str = "internal.config.kubernetes.io/";

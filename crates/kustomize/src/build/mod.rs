@@ -160,6 +160,10 @@ impl<'a, T: FileTree + ?Sized> Builder<'a, T> {
         }
     }
 
+    fn errors(&self, problems: Vec<Problem>, path: &str, position: Position) -> Vec<BuildError> {
+        problems.into_iter().map(|problem| self.error(problem, path, position)).collect()
+    }
+
     fn fail(&self, problem: impl Into<Problem>, path: &str, position: Position) -> Vec<BuildError> {
         vec![self.error(problem.into(), path, position)]
     }

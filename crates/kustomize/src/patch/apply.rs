@@ -193,6 +193,15 @@ pub(crate) fn apply_json(
     Ok(())
 }
 
+/// Whether a patch takes all annotations away.
+fn clears_annotations(patch: &Map) -> bool {
+    match patch.get("metadata").and_then(|metadata| metadata.get("annotations")) {
+        Some(Value::Null(_)) => true,
+        Some(annotations) => matches!(annotations.get("$patch").and_then(Value::as_str), Some("replace" | "delete")),
+        None => false,
+    }
+}
+
 /// Kind, name and namespace stay unless the patch may change them.
 pub(crate) fn merge_one(
     resource: &mut Resource,
@@ -218,6 +227,9 @@ pub(crate) fn merge_one(
         .map_err(|reason| format!("{shown}: {reason}"))?;
     let Some(object) = merged.filter(|object| !object.is_empty()) else { return Ok(()) };
     resource.object = object;
+    if clears_annotations(patch) {
+        resource.forget_history();
+    }
     if !allowed.kind_change {
         resource.object.insert("kind", kind.into());
     }

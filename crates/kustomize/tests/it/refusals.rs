@@ -186,3 +186,17 @@ fn what_people_do_wrong_most_says_what_to_do() {
         check(&files, "", &format!("kustomization.yaml:{expected}"));
     }
 }
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_said_at_once() {
+    check(
+        "=== kustomization.yaml\nresources: [a.yaml]\nsecretGenerator:\n- name: s\n  envs: [gone.env]\n  literals: [a=1, b, a=2]\n  files: [c=d=e]\n\
+         === a.yaml\napiVersion: v1\nmetadata: {name: a}\n---\nkind: Service\n---\n- a list\n---\nkind: Job\nmetadata: {generateName: j-}\n",
+        "",
+        "a.yaml:1: the resource has no `kind` (by way of kustomization.yaml)\n\
+         a.yaml:4: the Service has no `metadata.name` (by way of kustomization.yaml)\n\
+         a.yaml:6: a resource must be a map with `apiVersion`, `kind` and `metadata` (by way of kustomization.yaml)\n\
+         a.yaml:8: the Job has no `metadata.name`; `generateName` is not enough (by way of kustomization.yaml)\n\
+         kustomization.yaml:3:3: `s`: `gone.env` does not exist; the literal `b` is no `key=value`; the key `a` is given twice; `c=d=e` has more than one `=`",
+    );
+}
