@@ -158,7 +158,7 @@ pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
     }
 }
 
-/// A lock that cannot be read counts as none: nothing is blocked by it, and what it pinned is forgotten.
+/// A lock that cannot be read blocks nothing, as a running turquoise restores it; but nobody means to commit one.
 fn lock_problem(app: &Path, shown: &str) -> Option<OneLine> {
     let text = std::fs::read(app.join(LOCK_FILE)).ok()?;
     let why = match str::from_utf8(&text) {
