@@ -1,5 +1,6 @@
 //! `turquoise check`: what would be blocked, from the files as they lie in the folder, before a push.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use super::{NO, USAGE};
 use crate::config;
 use crate::core::colour::{ByColour, Colour};
 use crate::core::desired::Declared;
+use crate::core::lock::{LOCK_FILE, Lock};
 use crate::core::policy::{self, POLICY_FILE, Policy};
 use crate::core::report::Blocked;
 use crate::core::shape::{Manifest, Parts, shape};
@@ -130,7 +132,7 @@ pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
         problems: problems.iter().map(|one| OneLine::new(&format!("{file}:{}: {}", one.line, one.message))).collect(),
     })?;
     let tree = Folder::new(root);
-    let mut problems = Vec::new();
+    let mut problems: Vec<OneLine> = lock_problem(app, &join(LOCK_FILE)).into_iter().collect();
     let mut render = |overlay: &str| match Build::new(&tree, &join(overlay)).run() {
         Ok(output) => output
             .objects
@@ -145,8 +147,9 @@ pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
     let colours = ByColour { blue: render(&policy.overlays.blue), green: render(&policy.overlays.green) };
     let live = render(&policy.overlays.live);
     if !problems.is_empty() {
-        problems.sort();
-        problems.dedup();
+        // Overlays share files: what is wrong there is said once, in the order of the files.
+        let mut said = HashSet::new();
+        problems.retain(|problem| said.insert(problem.clone()));
         return Err(Blocked::Invalid { problems });
     }
     let parts = Parts { colours: ByColour::from_fn(|colour: Colour| colours[colour].as_slice()), live: &live };
@@ -164,6 +167,20 @@ pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
         Ok(_) => Ok(()),
         Err(error) => Err(Blocked::SelectorNotEditable { why: OneLine::new(&error.to_string()) }),
     }
+}
+
+/// A lock that cannot be read blocks nothing, as a running turquoise restores it; but nobody means to commit one.
+fn lock_problem(app: &Path, shown: &str) -> Option<OneLine> {
+    let text = std::fs::read(app.join(LOCK_FILE)).ok()?;
+    let why = match str::from_utf8(&text) {
+        Ok(text) => {
+            let error = Lock::parse(text).err()?;
+            let place = if error.line == 0 { shown.to_owned() } else { format!("{shown}:{}", error.line) };
+            format!("{place}: {}", error.message)
+        }
+        Err(_) => format!("{shown}: it is no text"),
+    };
+    Some(OneLine::new(&format!("{why}; turquoise writes this file: take back what changed it")))
 }
 
 /// The app's name: `metadata.name`, else its folder's.

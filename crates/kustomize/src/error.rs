@@ -1,5 +1,6 @@
 //! What went wrong, where, and how the build got there.
 
+use std::collections::HashMap;
 use std::fmt;
 
 /// One problem of a build, for people: what, why, and often what to do about it.
@@ -72,6 +73,19 @@ impl std::error::Error for BuildErrors {}
 impl From<BuildError> for BuildErrors {
     fn from(error: BuildError) -> Self {
         Self(vec![error])
+    }
+}
+
+impl BuildErrors {
+    /// File by file, in the order in which the build came upon them, and each from top to bottom.
+    pub(crate) fn in_order(mut errors: Vec<BuildError>) -> Self {
+        let mut files: HashMap<String, usize> = HashMap::new();
+        for error in &errors {
+            let next = files.len();
+            files.entry(error.path.clone()).or_insert(next);
+        }
+        errors.sort_by_key(|error| (files.get(&error.path).copied(), error.line, error.column));
+        Self(errors)
     }
 }
 

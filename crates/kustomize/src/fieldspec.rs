@@ -75,7 +75,9 @@ fn walk(
             }
             walk(next, rest, make, set)
         }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+            Err(format!("`{segment}` is looked for in a scalar"))
+        }
     }
 }
 

@@ -125,9 +125,12 @@ impl<'a> Referrer<'a> {
             Value::Null(_) => Ok(()),
             Value::Array(items) => items.iter_mut().try_for_each(|item| match item {
                 Value::Array(_) => Err("a name is a list of lists".into()),
-                Value::Object(_) | Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                    self.set(item)
-                }
+                Value::Object(_)
+                | Value::Null(_)
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Quoted(_) => self.set(item),
             }),
             Value::Object(map) => {
                 let name = map.get("name").and_then(text_of).ok_or("the reference has no `name`")?;
@@ -142,7 +145,7 @@ impl<'a> Referrer<'a> {
                 }
                 Ok(())
             }
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
                 let name = text_of(value).unwrap_or_default();
                 if let Some(found) = self.select(&name, None, false)?
                     && found.name != name

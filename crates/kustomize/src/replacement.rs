@@ -7,7 +7,7 @@ use crate::fieldspec::split_path;
 use crate::kustomization::{FieldOptions, Replacement, ReplacementTarget, Selector};
 use crate::limits::{COPIED_BYTES_MAX, REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
 use crate::patch::labels::LabelSelector;
-use crate::resource::{Id, Resource};
+use crate::resource::{Id, Resource, effective_namespace};
 use crate::transform::{describe, with_value};
 use crate::yaml::{plain, text_of};
 
@@ -42,7 +42,7 @@ fn is_empty(value: &Value) -> bool {
         Value::Null(_) => true,
         Value::Object(map) => map.is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => false,
     }
 }
 
@@ -59,14 +59,15 @@ fn show(selector: &Selector) -> String {
     if shown.is_empty() { "(any)".into() } else { shown.join(", ") }
 }
 
-fn is_selected(id: &Id, selector: &Selector) -> bool {
-    (selector.name.is_empty() || selector.name == id.name)
-        && (selector.namespace.is_empty() || selector.namespace == id.namespace)
-        && id.gvk.is_selected_by(&selector.gvk)
-}
-
+/// The scope of the object's kind does not matter for its present id: what names no namespace is in `default`.
 fn any_id_selected(resource: &Resource, selector: &Selector) -> bool {
-    resource.all_ids().iter().any(|id| is_selected(id, selector))
+    let is_selected = |id: &Id| {
+        (selector.name.is_empty() || selector.name == id.name)
+            && (selector.namespace.is_empty() || selector.namespace == id.namespace)
+            && id.gvk.is_selected_by(&selector.gvk)
+    };
+    let present = Id { namespace: effective_namespace(false, resource.namespace()), ..resource.id() };
+    is_selected(&present) || resource.previous_ids().any(|id| is_selected(&id))
 }
 
 /// One part of the source, if a delimiter is given.
@@ -212,7 +213,7 @@ pub(crate) fn look_up<'v>(value: &'v Value, segments: &[String]) -> Option<&'v V
                 None if segment == "-" => items.last()?,
                 None => items.get(segment.parse::<usize>().ok()?)?,
             },
-            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => return None,
         };
     }
     Some(current)
@@ -330,7 +331,7 @@ fn fresh(rest: &[Segment], make: &Value) -> Value {
         None => match make {
             Value::Object(_) => Value::Object(Map::new()),
             Value::Array(_) => Value::Array(Vec::new()),
-            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::NULL,
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => Value::NULL,
         },
     }
 }
@@ -363,6 +364,7 @@ fn set_field(field: &mut Value, made: bool, value: &Value, options: &FieldOption
     let typed = plain(&text);
     *field = match field {
         Value::String(_) => Value::String(text),
+        Value::Quoted(_) => Value::Quoted(text),
         Value::Number(_) if typed.is_number() => typed,
         Value::Bool(_) if typed.is_boolean() => typed,
         Value::Number(_) => return Err(format!("`{text}` is no number, which the field holds")),

@@ -1,9 +1,10 @@
 //! One object on its way through the build, with what the build must remember about it.
 
-use crate::value::{Map, Text, Value};
+use std::collections::HashMap;
 
 use crate::schema;
 use crate::shared::SharedLabel;
+use crate::value::{Map, Text, Value};
 use crate::yaml::text_of;
 
 /// The namespace in which objects of no namespace are compared.
@@ -271,6 +272,15 @@ impl Resource {
         self.previous.push(previous);
     }
 
+    /// All annotations were taken away, and with them what the original notes there: from here on the present name is the
+    /// only one, and a generated object loses its hash.
+    pub(crate) fn forget_history(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+    }
+
     /// Takes the history that an earlier tool wrote into annotations.
     pub(crate) fn take_history(&mut self) {
         const PREFIX: &str = "internal.config.kubernetes.io/";
@@ -307,6 +317,24 @@ impl Resource {
         self.suffixes.clone_from(&older.suffixes);
         self.variables.clone_from(&older.variables);
     }
+}
+
+/// After a `step` that may change ids: no two objects may have the same.
+pub(crate) fn refuse_twins(resources: &[Resource], step: &str) -> Result<(), String> {
+    let mut seen: HashMap<Id, &Resource> = HashMap::with_capacity(resources.len());
+    for resource in resources.iter().filter(|resource| !resource.is_deleted()) {
+        if let Some(other) = seen.insert(resource.id(), resource) {
+            return Err(format!(
+                "{step} gives two objects the same id: {} of {}:{} and of {}:{}",
+                resource.id(),
+                other.origin.path,
+                other.origin.line,
+                resource.origin.path,
+                resource.origin.line
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn effective_namespace(cluster_scoped: bool, namespace: Text) -> Text {

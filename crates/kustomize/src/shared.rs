@@ -1,9 +1,9 @@
-//! Labels that the original keeps once and shows in several places.
+//! Labels and annotations that the original keeps once and shows in several places.
 //!
-//! Where its label transformer creates a label in several places of one object, all of them are one node in memory. Whatever
+//! Where a transformer of its creates a label in several places of one object, all of them are one node in memory. Whatever
 //! sets that label later in one place (another label, a strategic merge, a replacement) so sets it in all: labels of an
 //! overlay without `includeSelectors` change selectors that the base's `commonLabels` made. JSON patches make a new object,
-//! and the places part.
+//! and the places part. So it is with annotations.
 
 use std::rc::Rc;
 

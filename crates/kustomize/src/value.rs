@@ -7,15 +7,20 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use serde_json::Number;
+
+use crate::yaml::prints_plain;
 pub(crate) use smol_str::SmolStr as Text;
 
 /// A value of JSON.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub(crate) enum Value {
     Null(Null),
     Bool(bool),
     Number(Number),
     String(Text),
+    /// A string that stands in quotes, or as a block, in a manifest or patch: whatever a strategic merge puts in its place
+    /// stands in quotes, too, and so is a string. In all else it is the same as any other.
+    Quoted(Text),
     Array(Vec<Value>),
     Object(Map),
 }
@@ -29,10 +34,17 @@ pub(crate) enum Null {
     LeftOut,
 }
 
-impl PartialEq for Null {
-    /// One null is as good as the other.
-    fn eq(&self, _: &Self) -> bool {
-        true
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Null(_), Value::Null(_)) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Number(a), Value::Number(b)) => a == b,
+            (Value::String(a) | Value::Quoted(a), Value::String(b) | Value::Quoted(b)) => a == b,
+            (Value::Array(a), Value::Array(b)) => a == b,
+            (Value::Object(a), Value::Object(b)) => a == b,
+            _ => false,
+        }
     }
 }
 
@@ -216,7 +228,7 @@ impl Value {
     }
 
     pub(crate) fn is_string(&self) -> bool {
-        matches!(self, Value::String(_))
+        matches!(self, Value::String(_) | Value::Quoted(_))
     }
 
     pub(crate) fn is_object(&self) -> bool {
@@ -228,7 +240,7 @@ impl Value {
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = self { Some(text) } else { None }
+        if let Value::String(text) | Value::Quoted(text) = self { Some(text) } else { None }
     }
 
     pub(crate) fn as_bool(&self) -> Option<bool> {
@@ -273,13 +285,17 @@ impl Value {
         path.iter().try_fold(self, |value, key| value.get_mut(key))
     }
 
-    /// Makes every null one that is written: so it comes out of JSON, which knows no other.
-    pub(crate) fn write_nulls(&mut self) {
+    /// As it comes out of JSON: every null is written, and in quotes stands only what has to.
+    pub(crate) fn through_json(&mut self) {
         match self {
             Value::Null(_) => *self = Value::NULL,
-            Value::Array(items) => items.iter_mut().for_each(Value::write_nulls),
-            Value::Object(map) => map.values_mut().for_each(Value::write_nulls),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            Value::Array(items) => items.iter_mut().for_each(Value::through_json),
+            Value::Object(map) => map.values_mut().for_each(Value::through_json),
+            Value::String(text) | Value::Quoted(text) => {
+                let text = std::mem::take(text);
+                *self = if prints_plain(&text) { Value::String(text) } else { Value::Quoted(text) };
+            }
+            Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
@@ -294,7 +310,7 @@ impl Value {
             Value::Null(_) => serde_json::Value::Null,
             Value::Bool(value) => serde_json::Value::Bool(*value),
             Value::Number(number) => serde_json::Value::Number(number.clone()),
-            Value::String(text) => serde_json::Value::String(text.to_string()),
+            Value::String(text) | Value::Quoted(text) => serde_json::Value::String(text.to_string()),
             Value::Array(items) => serde_json::Value::Array(items.iter().map(Value::to_json).collect()),
             Value::Object(map) => map_to_json(map).into(),
         }

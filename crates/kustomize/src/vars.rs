@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::value::Value;
+use crate::value::{Null, Value};
 
 use crate::error::Problem;
 use crate::fieldspec::{FieldSpec, Make};
@@ -91,13 +91,24 @@ fn field_value(resource: &Resource, path: &str) -> Option<Value> {
             _ => segments.push(part),
         }
     }
-    look_up(&value, &segments).filter(|value| !value.is_null()).cloned()
+    let value = look_up(&value, &segments)?;
+    // Null is the text that stands there.
+    match value {
+        Value::Null(Null::Written) => Some("null".into()),
+        Value::Null(Null::LeftOut) => Some("".into()),
+        Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Quoted(_)
+        | Value::Array(_)
+        | Value::Object(_) => Some(value.clone()),
+    }
 }
 
 fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usize) -> Result<(), String> {
     let mut replace = |text: &str| -> Result<Value, String> {
         let replaced = expand(text, known);
-        if let Value::String(text) = &replaced {
+        if let Value::String(text) | Value::Quoted(text) = &replaced {
             *written += text.len();
             if *written > COPIED_BYTES_MAX {
                 return Err(format!("variables write more than {COPIED_BYTES_MAX} bytes"));
@@ -106,17 +117,17 @@ fn set(value: &mut Value, known: &mut BTreeMap<String, Known>, written: &mut usi
         Ok(replaced)
     };
     match value {
-        Value::String(text) => *value = replace(text)?,
+        Value::String(text) | Value::Quoted(text) => *value = replace(text)?,
         Value::Object(map) => {
             for value in map.values_mut() {
-                if let Value::String(text) = value {
+                if let Value::String(text) | Value::Quoted(text) = value {
                     *value = replace(text)?;
                 }
             }
         }
         Value::Array(items) => {
             for item in items {
-                let Value::String(text) = item else {
+                let (Value::String(text) | Value::Quoted(text)) = item else {
                     return Err("a list that may hold variables holds something else than strings".into());
                 };
                 *item = replace(text)?;

@@ -159,6 +159,11 @@ fn what_init_makes_of_manifests_is_released() {
             let (code, text) = said(&["init", "base"], clone);
             assert!(code == Some(1) && text.contains("nothing is overwritten"), "{text}");
             assert_eq!(said(&["check"], clone).0, Some(0));
+            let lock = clone.join("turquoise.lock");
+            fs::write(&lock, "kind: BlueGreenLock\nblue: [\n").expect("written");
+            let (code, text) = said(&["check"], clone);
+            assert!(code == Some(1) && text.contains("turquoise.lock:") && text.contains("take back"), "{text}");
+            fs::remove_file(lock).expect("removed");
         },
         &["web:1.0", "web:1.1"],
     );

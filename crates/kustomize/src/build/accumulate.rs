@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Accumulated, Builder, Fallible, Frame, manifests};
-use crate::error::{BuildError, Position};
+use crate::error::{BuildError, Position, Problem};
 use crate::generate::{self, GeneratedKind};
 use crate::kustomization::{GeneratorOptions, Placed, Var};
 use crate::limits::RESOURCES_MAX;
@@ -124,7 +124,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
                 self.confine(&frame.directory, &entry.value, &path).map_err(|reason| here(self, reason))?;
                 let mut resources = self
                     .read_manifests(&path)
-                    .map_err(|problem| vec![self.error(problem, &frame.path, entry.position)])?;
+                    .map_err(|problems| self.errors(problems, &frame.path, entry.position))?;
                 self.annotate_origin(&mut resources, frame, &entry.value);
                 resources
             }
@@ -149,9 +149,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    pub(super) fn read_manifests(&mut self, path: &str) -> Result<Vec<Resource>, crate::error::Problem> {
-        let bytes = self.read(path)?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("`{path}` is not UTF-8"))?;
+    pub(super) fn read_manifests(&mut self, path: &str) -> Result<Vec<Resource>, Vec<Problem>> {
+        let bytes = self.read(path).map_err(|reason| vec![reason.into()])?;
+        let text = String::from_utf8(bytes).map_err(|_| vec![format!("`{path}` is not UTF-8").into()])?;
         manifests::read_manifests(&text, path, &self.budget)
     }
 

@@ -42,7 +42,13 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
             .filter(|near| *near != last)
             .map(|near| if parent.is_empty() { near.to_string() } else { format!("{parent}/{near}") });
         near.map_or_else(
-            || format!("`{name}` does not exist"),
+            || match name.split_once(" - ") {
+                // A list goes on with a line that is indented deeper.
+                Some((first, _)) => {
+                    format!("`{name}` does not exist; is the line after `- {first}` indented too deep?")
+                }
+                None => format!("`{name}` does not exist"),
+            },
             |near| format!("`{name}` does not exist; did you mean `{near}`?"),
         )
     }

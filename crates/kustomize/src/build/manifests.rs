@@ -8,19 +8,18 @@ use crate::yaml::{self, Annotations, Budget};
 
 /// The objects of a patch or a plug-in's configuration; lists are expanded. `path` is for messages.
 pub(crate) fn read(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Problem> {
+    // Who patches mends one at a time; there is always one.
     read_with(text, path, Annotations::TextOrNull, budget)
+        .map_err(|problems| problems.into_iter().next().unwrap_or_else(|| "unreadable".into()))
 }
 
-/// The objects of a file of manifests.
-pub(crate) fn read_manifests(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Problem> {
+/// The objects of a file of manifests, or all that is wrong with them.
+pub(crate) fn read_manifests(text: &str, path: &str, budget: &Budget) -> Result<Vec<Resource>, Vec<Problem>> {
     read_with(text, path, Annotations::Text, budget)
 }
 
-fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) -> Result<Vec<Resource>, Problem> {
-    let documents = yaml::objects_within(text, annotations, budget).map_err(|error| {
-        let position = Position { line: error.line, column: error.column };
-        Problem::at(path, position, format!("broken YAML: {}", error.message))
-    })?;
+fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) -> Result<Vec<Resource>, Vec<Problem>> {
+    let documents = yaml::objects_within(text, annotations, budget).map_err(|error| vec![error.problem(path, text)])?;
     // A lone `List` may hold anything; otherwise lists go to the end, one level at a time, as in the original.
     let mut queue: Vec<(Value, usize)> = documents.into_iter().map(|d| (d.value, d.line)).collect();
     if let [(only, line)] = queue.as_mut_slice()
@@ -33,13 +32,20 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
     let path = Text::from(path);
     let mut resources = Vec::new();
     let mut next = Vec::new();
+    let mut problems = Vec::new();
     while !queue.is_empty() {
         for (value, line) in queue {
             let at = Position { line, column: 0 };
             if is_empty(&value) {
                 continue;
             }
-            let object = check(value).map_err(|message| Problem::at(&path, at, message))?;
+            let object = match check(value) {
+                Ok(object) => object,
+                Err(message) => {
+                    problems.push(Problem::at(&path, at, message));
+                    continue;
+                }
+            };
             let is_list = object.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
             match object.get("items") {
                 Some(Value::Null(_)) if is_list => {}
@@ -47,7 +53,7 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
                     let items = object.into_iter().find(|(key, _)| key == "items").map(|(_, items)| items);
                     next.extend(items.map(into_items).unwrap_or_default().into_iter().map(|item| (item, line)));
                 }
-                Some(_) if is_list => return Err(Problem::at(&path, at, "`items` of a list must be a list")),
+                Some(_) if is_list => problems.push(Problem::at(&path, at, "`items` of a list must be a list")),
                 Some(_) | None => {
                     let mut resource = Resource::new(object, Source { path: path.clone(), line });
                     resource.take_history();
@@ -57,13 +63,15 @@ fn read_with(text: &str, path: &str, annotations: Annotations, budget: &Budget) 
         }
         queue = std::mem::take(&mut next);
     }
-    Ok(resources)
+    if problems.is_empty() { Ok(resources) } else { Err(problems) }
 }
 
 fn into_items(items: Value) -> Vec<Value> {
     match items {
         Value::Array(items) => items,
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Vec::new(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) | Value::Object(_) => {
+            Vec::new()
+        }
     }
 }
 
@@ -77,7 +85,7 @@ fn check(value: Value) -> Result<Map, String> {
         return Err("a resource must be a map with `apiVersion`, `kind` and `metadata`".into());
     };
     let kind = match object.get("kind") {
-        Some(Value::String(kind)) if !kind.is_empty() => kind,
+        Some(Value::String(kind) | Value::Quoted(kind)) if !kind.is_empty() => kind,
         Some(Value::Null(_)) | None => return Err("the resource has no `kind`".into()),
         Some(_) => return Err("`kind` must be a string that is not empty".into()),
     };

@@ -79,7 +79,7 @@ impl<'a, T: FileTree + ?Sized> Build<'a, T> {
     /// Renders.
     pub fn run(&self) -> Result<Output, BuildErrors> {
         let mut builder = Builder::new(self.tree, self.scope);
-        builder.top(&self.path).map_err(BuildErrors)
+        builder.top(&self.path).map_err(BuildErrors::in_order)
     }
 }
 
@@ -158,6 +158,10 @@ impl<'a, T: FileTree + ?Sized> Builder<'a, T> {
             message: problem.message,
             chain: self.chain.iter().map(|(_, file)| file.clone()).collect(),
         }
+    }
+
+    fn errors(&self, problems: Vec<Problem>, path: &str, position: Position) -> Vec<BuildError> {
+        problems.into_iter().map(|problem| self.error(problem, path, position)).collect()
     }
 
     fn fail(&self, problem: impl Into<Problem>, path: &str, position: Position) -> Vec<BuildError> {

@@ -47,13 +47,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if !openapi.version.is_empty() {
             return Err("`openapi` has both a path and a version; keep one".into());
         }
-        let documents = yaml::strict_within(&text, &self.budget).map_err(|error| {
-            Problem::at(
-                &path,
-                Position { line: error.line, column: error.column },
-                format!("broken YAML: {}", error.message),
-            )
-        })?;
+        let documents = yaml::strict_within(&text, &self.budget).map_err(|error| error.problem(&path, &text))?;
         let document = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
         self.schema = Some(Rc::new(
             CustomSchema::new(document).map_err(|reason| Problem::at(&path, Position::default(), reason))?,
@@ -95,13 +89,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 
 /// A file of field specifications. Fields that are not known are left alone, as the original does.
 fn configuration(path: &str, text: &str, budget: &Budget) -> Result<Config, Vec<Problem>> {
-    let documents = yaml::strict_within(text, budget).map_err(|error| {
-        vec![Problem::at(
-            path,
-            Position { line: error.line, column: error.column },
-            format!("broken YAML: {}", error.message),
-        )]
-    })?;
+    let documents = yaml::strict_within(text, budget).map_err(|error| vec![error.problem(path, text)])?;
     let mut config = Config::default();
     let Some(document) = documents.first() else { return Ok(config) };
     let mut problems = Problems::new(path);

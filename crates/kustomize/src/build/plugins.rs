@@ -13,7 +13,7 @@ use crate::fieldspec::FieldSpec;
 use crate::generate::{self, GeneratedKind};
 use crate::kustomization::decode::{Cursor, Problems};
 use crate::kustomization::{Patch as PatchEntry, Placed, Selector, parts};
-use crate::patch::apply::Allowed;
+use crate::patch::apply::{self, Allowed};
 use crate::resource::Resource;
 use crate::transform::{self, Affix, Image, Namespace, SubjectMode};
 use crate::tree::FileTree;
@@ -125,11 +125,9 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         let settings = Settings::read(&value, &config.origin.path)?;
         let result = match config.kind() {
             "AnnotationsTransformer" => {
-                transform::set_entries(resources, &settings.annotations, &settings.fields, false, &self.budget)
+                transform::set_entries(resources, &settings.annotations, &settings.fields, &self.budget)
             }
-            "LabelTransformer" => {
-                transform::set_entries(resources, &settings.labels, &settings.fields, true, &self.budget)
-            }
+            "LabelTransformer" => transform::set_entries(resources, &settings.labels, &settings.fields, &self.budget),
             "PrefixTransformer" => prefix(resources, &settings),
             "SuffixTransformer" => suffix(resources, &settings),
             "PrefixSuffixTransformer" => prefix(resources, &settings).and_then(|()| suffix(resources, &settings)),
@@ -179,7 +177,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         if patches.is_empty() {
             return Err("the patches are empty".into());
         }
-        patches.iter_mut().for_each(|patch| patch.object = crate::patch::apply::copied(&patch.object));
+        patches.iter_mut().for_each(|patch| patch.object = apply::copied(&patch.object, &apply::COPIED));
         self.merge_named(resources, &patches, Allowed::default(), &mut None)
     }
 

@@ -55,7 +55,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
                 return Err(self.fail("the patches are empty", &frame.path, first.position));
             }
             for (position, mut patches) in loaded {
-                patches.iter_mut().for_each(|patch| patch.object = apply::copied(&patch.object));
+                patches.iter_mut().for_each(|patch| patch.object = apply::copied(&patch.object, &apply::COPIED));
                 let result = self.merge_named(&mut accumulated.resources, &patches, Allowed::default(), &mut index);
                 result.map_err(|problem| self.fail(problem, &frame.path, position))?;
             }
@@ -184,15 +184,14 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         for label in &k.labels {
             let l = &label.value;
             let fields = accumulated.config().label_fields(&l.fields, l.include_selectors, l.include_templates);
-            let result = fields.and_then(|fields| {
-                transform::set_entries(&mut accumulated.resources, &l.pairs, &fields, true, &self.budget)
-            });
+            let result = fields
+                .and_then(|fields| transform::set_entries(&mut accumulated.resources, &l.pairs, &fields, &self.budget));
             self.settle(frame, accumulated, "LabelTransformer", label.position, result.map_err(Problem::from))?;
         }
         if !k.common_labels.value.is_empty() || !k.labels.is_empty() {
             let fields = accumulated.config().common_labels.clone();
             let result =
-                transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields, true, &self.budget);
+                transform::set_entries(&mut accumulated.resources, &k.common_labels.value, &fields, &self.budget);
             self.settle(
                 frame,
                 accumulated,
@@ -203,13 +202,8 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
         }
         if !k.common_annotations.value.is_empty() {
             let fields = accumulated.config().common_annotations.clone();
-            let result = transform::set_entries(
-                &mut accumulated.resources,
-                &k.common_annotations.value,
-                &fields,
-                false,
-                &self.budget,
-            );
+            let result =
+                transform::set_entries(&mut accumulated.resources, &k.common_annotations.value, &fields, &self.budget);
             let position = k.common_annotations.position;
             self.settle(frame, accumulated, "AnnotationsTransformer", position, result.map_err(Problem::from))?;
         }
@@ -291,13 +285,7 @@ impl<T: FileTree + ?Sized> Builder<'_, T> {
 }
 
 fn read_replacements(path: &str, text: &str, budget: &Budget) -> Result<Vec<Replacement>, Problem> {
-    let documents = yaml::strict_within(text, budget).map_err(|error| {
-        Problem::at(
-            path,
-            Position { line: error.line, column: error.column },
-            format!("broken YAML: {}", error.message),
-        )
-    })?;
+    let documents = yaml::strict_within(text, budget).map_err(|error| error.problem(path, text))?;
     let document =
         documents.first().ok_or_else(|| Problem::at(path, Position::default(), "the file of replacements is empty"))?;
     let mut problems = Problems::new(path);

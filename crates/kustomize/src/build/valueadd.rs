@@ -67,7 +67,9 @@ fn set(value: &mut Value, path: &[String], new: &str, position: usize) -> Result
                 };
             found.map_or_else(|| Err(format!("the list has no `{segment}`")), |item| set(item, rest, new, position))
         }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(format!("`{segment}` is looked for in a scalar")),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+            Err(format!("`{segment}` is looked for in a scalar"))
+        }
     }
 }
 

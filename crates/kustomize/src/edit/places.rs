@@ -129,7 +129,7 @@ impl Shift {
 impl Search<'_, '_> {
     fn add(&mut self, node: &Node, value: &Value, rank: usize) {
         let text = match value {
-            Value::String(text) => text.as_str(),
+            Value::String(text) | Value::Quoted(text) => text.as_str(),
             Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return,
         };
         if text != self.wish.from || !matches!(node.kind, NodeKind::Scalar { .. }) {

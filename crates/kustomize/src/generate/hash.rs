@@ -84,7 +84,7 @@ fn write_json(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
-        Value::String(text) => write_string(out, text),
+        Value::String(text) | Value::Quoted(text) => write_string(out, text),
         Value::Null(_) | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
     }
 }

@@ -101,33 +101,42 @@ fn base64_lines(bytes: &[u8]) -> String {
     out
 }
 
-/// Environment files first, then literals, then files; no key twice.
+/// Environment files first, then literals, then files; no key twice. The error says all that is wrong with them.
 fn pairs(
     generator: &Generator,
     load: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let mut data = BTreeMap::new();
-    let mut put = |key: String, value: Vec<u8>| match data.insert(key.clone(), value) {
-        None => Ok(()),
-        Some(_) => Err(format!("the key `{key}` is given twice")),
+    let mut reasons = Vec::new();
+    let mut note = |found: Result<Vec<(String, Vec<u8>)>, String>| match found {
+        Ok(found) => {
+            for (key, value) in found {
+                if data.insert(key.clone(), value).is_some() {
+                    reasons.push(format!("the key `{key}` is given twice"));
+                }
+            }
+        }
+        Err(reason) => reasons.push(reason),
     };
     for path in &generator.envs {
-        for (key, value) in env_file(&load(path)?).map_err(|reason| format!("{path}: {reason}"))? {
-            put(key, value.into_bytes())?;
-        }
+        note(load(path).and_then(|bytes| env_file(&bytes).map_err(|reason| format!("{path}: {reason}"))));
     }
     for literal in &generator.literals {
-        let (key, value) = literal
-            .split_once('=')
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| format!("the literal `{literal}` is no `key=value`"))?;
-        put(key.to_string(), unquoted(value).as_bytes().to_vec())?;
+        note(literal_pair(literal).map(|pair| vec![pair]));
     }
     for source in &generator.files {
-        let (key, path) = file_source(source)?;
-        put(key.to_string(), load(path)?)?;
+        note(file_source(source).and_then(|(key, path)| Ok(vec![(key.to_string(), load(path)?)])));
     }
-    Ok(data)
+    if reasons.is_empty() { Ok(data) } else { Err(reasons.join("; ")) }
+}
+
+/// `key=value`.
+fn literal_pair(literal: &str) -> Result<(String, Vec<u8>), String> {
+    let (key, value) = literal
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("the literal `{literal}` is no `key=value`"))?;
+    Ok((key.to_string(), unquoted(value).as_bytes().to_vec()))
 }
 
 /// Without one pair of quotes around it.
@@ -152,7 +161,7 @@ fn file_source(source: &str) -> Result<(&str, &str), String> {
 }
 
 /// `KEY=value` lines. Quotes and comments after values are part of the value.
-fn env_file(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
+fn env_file(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut pairs = Vec::new();
     for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
         let line = std::str::from_utf8(line).map_err(|_| format!("line {} is not UTF-8", i + 1))?;
@@ -164,7 +173,7 @@ fn env_file(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
         }
         let (key, value) = line.split_once('=').unwrap_or((line, ""));
         if !key.is_empty() {
-            pairs.push((key.to_string(), value.to_string()));
+            pairs.push((key.to_string(), value.as_bytes().to_vec()));
         }
     }
     Ok(pairs)

@@ -92,6 +92,7 @@ impl<'a> Cursor<'a> {
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_)
+            | Value::Quoted(_)
             | Value::Array(_)
             | Value::Object(_) => "",
         };
@@ -100,7 +101,7 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn string(self, name: &str, problems: &mut Problems<'_>) -> String {
         match self.value {
-            Value::String(text) => text.to_string(),
+            Value::String(text) | Value::Quoted(text) => text.to_string(),
             Value::Null(_) => String::new(),
             Value::Bool(_) | Value::Number(_) if self.lenient => text_of(self.value).unwrap_or_default().to_string(),
             Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
@@ -189,7 +190,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Null(_) => "nothing",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a string",
+        Value::String(_) | Value::Quoted(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }

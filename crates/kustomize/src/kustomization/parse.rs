@@ -57,15 +57,17 @@ const DEPRECATED: [(&str, &str); 6] = [
     ("vars", "replacements"),
 ];
 
+/// Where a file begins.
+const START: Position = Position { line: 1, column: 1 };
+
+const EMPTY: &str = "the kustomization is empty; give it `resources`, and if there are none, `resources: []`";
+
 /// Reads the text of the kustomization file at `path`; every problem of it is reported.
 pub(crate) fn parse(path: &str, text: &str, budget: &Budget) -> Result<Parsed, Vec<Problem>> {
-    let documents = yaml::last_wins_within(text, budget).map_err(|error| {
-        let position = Position { line: error.line, column: error.column };
-        vec![Problem::at(path, position, format!("broken YAML: {}", error.message))]
-    })?;
+    let documents = yaml::last_wins_within(text, budget).map_err(|error| vec![error.problem(path, text)])?;
     let mut problems = Problems::new(path);
     let Some(document) = documents.first() else {
-        problems.add(Position::default(), "the kustomization is empty; give it `resources`");
+        problems.add(START, EMPTY);
         return Err(problems.list);
     };
     let mut reader =
@@ -87,7 +89,7 @@ pub(crate) fn parse(path: &str, text: &str, budget: &Budget) -> Result<Parsed, V
     });
     identity.check(&mut problems);
     if reader.seen.is_empty() && problems.list.is_empty() {
-        problems.add(Position::default(), "the kustomization is empty; give it `resources`");
+        problems.add(START, EMPTY);
     }
     if !problems.list.is_empty() {
         // In the order of the file.

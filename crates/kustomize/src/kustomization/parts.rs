@@ -47,6 +47,13 @@ fn gvk_part(gvk: &mut Gvk, name: &str, cursor: Cursor<'_>, problems: &mut Proble
 
 pub(crate) fn patch(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> Patch {
     let mut patch = Patch::default();
+    if let Some(file) = cursor.value.as_str() {
+        // So older versions listed the files of strategic merges.
+        let hint =
+            if file.contains('\n') { "write `patch: |` before it".into() } else { format!("write `path: {file}`") };
+        problems.add(cursor.position, format!("a patch must be a map, not a string; {hint}"));
+        return patch;
+    }
     cursor.fields("a patch", &["path", "patch", "target", "options"], problems, |name, c, p| match name {
         "path" => patch.path = c.string(name, p),
         "patch" => {
@@ -204,7 +211,12 @@ fn var_object(var: &mut Var, cursor: Cursor<'_>, problems: &mut Problems<'_>) {
 pub(crate) fn sort_options(cursor: Cursor<'_>, problems: &mut Problems<'_>) -> SortOptions {
     let mut options = SortOptions::default();
     cursor.fields("`sortOptions`", &["order", "legacySortOptions"], problems, |name, c, p| match name {
-        "order" => options.order = c.string(name, p),
+        "order" => {
+            options.order = c.string(name, p);
+            if !["fifo", "legacy"].contains(&options.order.as_str()) {
+                p.add(c.position, format!("`sortOptions.order` is `{}`; it must be `fifo` or `legacy`", options.order));
+            }
+        }
         _ => {
             let (mut first, mut last) = (Vec::new(), Vec::new());
             c.fields("`legacySortOptions`", &["orderFirst", "orderLast"], p, |name, c, p| match name {

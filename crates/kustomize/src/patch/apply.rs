@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 use super::{json6902, strategic, target::Target};
 use crate::build::manifests;
-use crate::resource::{Id, Resource, open_annotations};
+use crate::error::did_you_mean;
+use crate::resource::{Id, Resource, open_annotations, refuse_twins};
 use crate::schema::{self, CustomSchema};
 use crate::transform::describe;
 use crate::yaml::{Budget, text_of};
@@ -82,16 +83,16 @@ pub(crate) fn merge_into_named(
         let place = match known.find(&id) {
             [one] => *one,
             [] => {
-                return Err(format!(
-                    "no resource matches the patch for {id}; check its apiVersion, kind, name and namespace, or give the patch a `target`"
-                ));
+                return Err(format!("no resource matches the patch for {id}; {}", meant(&id, resources)));
             }
             several => {
                 return Err(format!("{} resources match the patch for {id}; give the patch a `target`", several.len()));
             }
         };
         let Some(resource) = resources.get_mut(place) else { continue };
-        merge_one(resource, &patch.object, allowed, custom)?;
+        // What is allowed is noted in the patch's annotations, which become strings that way.
+        let noted = (allowed.name_change || allowed.kind_change).then(|| copied(&patch.object, &["annotations"]));
+        merge_one(resource, noted.as_ref().unwrap_or(&patch.object), allowed, custom)?;
         if resource.is_deleted() || allowed.name_change || allowed.kind_change {
             *index = None;
         }
@@ -99,12 +100,31 @@ pub(crate) fn merge_into_named(
     Ok(())
 }
 
+/// What a patch that matches nothing was probably meant for.
+fn meant(id: &Id, resources: &[Resource]) -> String {
+    let of_kind = || resources.iter().filter(|resource| !resource.is_deleted() && resource.kind() == id.gvk.kind);
+    let same_name = of_kind().find(|resource| resource.all_ids().iter().any(|known| known.name == id.name));
+    if let Some(there) = same_name {
+        return format!("there is {}: name it as it is, with apiVersion and namespace", there.id());
+    }
+    let names: Vec<Text> = of_kind().map(Resource::name).collect();
+    match did_you_mean(&id.name, names.iter().map(Text::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "check its apiVersion, kind, name and namespace, or give the patch a `target`".into(),
+    }
+}
+
+/// The parts of the metadata that copying an object turns into strings.
+pub(crate) const COPIED: [&str; 2] = ["labels", "annotations"];
+
 /// A patch as the original copies it where it has a target or comes from `patchesStrategicMerge`: its labels and annotations
 /// become strings on the way, null too, and an empty map of them is lost. So `null` does not delete a label there.
-pub(crate) fn copied(patch: &Map) -> Map {
+///
+/// `fields` are those of the metadata that are copied.
+pub(crate) fn copied(patch: &Map, fields: &[&str]) -> Map {
     let mut patch = patch.clone();
     let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) else { return patch };
-    for field in ["labels", "annotations"] {
+    for field in fields {
         match metadata.get_mut(field) {
             Some(Value::Object(map)) if !map.is_empty() => {
                 map.values_mut().for_each(|value| *value = text_of(value).unwrap_or_default().into());
@@ -140,11 +160,14 @@ pub(crate) fn apply_to_target(
                 let [patch] = patches.as_slice() else {
                     return Err("a patch with a `target` must hold one document only".into());
                 };
-                let mut patch = copied(&patch.object);
+                let mut patch = copied(&patch.object, &COPIED);
                 patch.insert("apiVersion", resource.api_version().into());
                 merge_one(resource, &patch, allowed, custom)?;
             }
         }
+    }
+    if matches!(patch, Patch::Strategic(_)) && (allowed.name_change || allowed.kind_change) {
+        refuse_twins(resources, "the patch")?;
     }
     Ok(())
 }
@@ -159,7 +182,7 @@ pub(crate) fn apply_json(
         open_annotations(&mut object);
     }
     let mut object = json6902::apply(object, operations, budget).map_err(|reason| describe(resource, &reason))?;
-    object.values_mut().for_each(Value::write_nulls);
+    object.values_mut().for_each(Value::through_json);
     let before = std::mem::replace(&mut resource.object, object);
     resource.shared.clear();
     if resource.name().is_empty() {
@@ -168,6 +191,15 @@ pub(crate) fn apply_json(
     }
     resource.write_annotations_as_text();
     Ok(())
+}
+
+/// Whether a patch takes all annotations away.
+fn clears_annotations(patch: &Map) -> bool {
+    match patch.get("metadata").and_then(|metadata| metadata.get("annotations")) {
+        Some(Value::Null(_)) => true,
+        Some(annotations) => matches!(annotations.get("$patch").and_then(Value::as_str), Some("replace" | "delete")),
+        None => false,
+    }
 }
 
 /// Kind, name and namespace stay unless the patch may change them.
@@ -195,6 +227,9 @@ pub(crate) fn merge_one(
         .map_err(|reason| format!("{shown}: {reason}"))?;
     let Some(object) = merged.filter(|object| !object.is_empty()) else { return Ok(()) };
     resource.object = object;
+    if clears_annotations(patch) {
+        resource.forget_history();
+    }
     if !allowed.kind_change {
         resource.object.insert("kind", kind.into());
     }

@@ -18,7 +18,7 @@ pub(super) enum Directive {
 
 /// A map's directive, and the map without it.
 pub(super) fn map_directive(map: &Map) -> Result<(Directive, Cow<'_, Map>), String> {
-    let Some(directive) = map.get(DIRECTIVE).filter(|value| !value.is_null()) else {
+    let Some(directive) = map.get(DIRECTIVE) else {
         return Ok((Directive::Merge, Cow::Borrowed(map)));
     };
     let directive = read_directive(directive)?;
@@ -34,7 +34,7 @@ fn read_directive(value: &Value) -> Result<Directive, String> {
         Some("delete") => Ok(Directive::Delete),
         Some(_) | None => Err(format!(
             "unknown directive `$patch: {}`; it is `merge`, `replace` or `delete`",
-            text_of(value).unwrap_or_default()
+            if value.is_null() { "null".into() } else { text_of(value).unwrap_or_default() }
         )),
     }
 }

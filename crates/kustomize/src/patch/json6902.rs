@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str, budget: &Budget) -> Result<Vec<Operation>, Strin
 fn operation(item: Value) -> Result<Operation, String> {
     let Value::Object(mut fields) = item else { return Err("each operation of a JSON patch is a map".into()) };
     let mut text = |field: &str| match fields.remove(field) {
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::String(text) | Value::Quoted(text)) => Ok(Some(text)),
         None | Some(Value::Null(_)) => Ok(None),
         Some(_) => Err(format!("`{field}` of an operation must be a string")),
     };
@@ -55,7 +55,7 @@ fn settle_numbers(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),
         Value::Object(map) => map.values_mut().for_each(settle_numbers),
-        Value::Null(_) | Value::Bool(_) | Value::String(_) => {}
+        Value::Null(_) | Value::Bool(_) | Value::String(_) | Value::Quoted(_) => {}
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn apply(object: Map, operations: &[Operation], budget: &Budget) -> R
     settle_numbers(&mut root);
     match root {
         Value::Object(map) => Ok(map),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) | Value::Array(_) => {
             Err("the patched object is no map any more".into())
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn nodes(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(nodes).sum::<usize>(),
         Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => 1,
     }
 }
 
@@ -165,7 +165,7 @@ fn find<'v>(root: &'v mut Value, path: &str) -> Result<Place<'v>, String> {
         if segments.peek().is_none() {
             return match current {
                 Value::Object(_) | Value::Array(_) => Ok((current, segment)),
-                Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
                     Err(format!("`{segment}` is looked for in a scalar"))
                 }
             };
@@ -177,7 +177,9 @@ fn find<'v>(root: &'v mut Value, path: &str) -> Result<Place<'v>, String> {
                 let index = index(&segment, items.len(), items.len())?;
                 items.get_mut(index).ok_or_else(missing)?
             }
-            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(missing()),
+            Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+                return Err(missing());
+            }
         };
     }
     Err("the path names no field; it begins with `/`".into())
@@ -199,7 +201,7 @@ fn get<'v>(container: &'v Value, key: &str) -> Result<Option<&'v Value>, String>
     match container {
         Value::Object(map) => Ok(map.get(key)),
         Value::Array(items) => Ok(items.get(index(key, items.len(), items.len())?)),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(None),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => Ok(None),
     }
 }
 
@@ -218,7 +220,9 @@ fn add((container, key): Place<'_>, value: Value) -> Result<(), String> {
             items.insert(index(&key, size, size)?, value);
             Ok(())
         }
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+            Err("its parent is a scalar".into())
+        }
     }
 }
 
@@ -231,7 +235,7 @@ fn replace((container, key): Place<'_>, value: Value) -> Result<(), String> {
             }
             Ok(())
         }
-        Value::Object(_) | Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+        Value::Object(_) | Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
             add((container, key), value)
         }
     }
@@ -241,7 +245,9 @@ fn remove((container, key): Place<'_>) -> Result<Value, String> {
     match container {
         Value::Object(map) => map.remove(&key).ok_or_else(|| format!("`{key}` is missing")),
         Value::Array(items) => Ok(items.remove(index(&key, items.len(), items.len())?)),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err("its parent is a scalar".into()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+            Err("its parent is a scalar".into())
+        }
     }
 }
 

@@ -4,5 +4,6 @@ pub(crate) mod apply;
 mod directive;
 pub(crate) mod json6902;
 pub(crate) mod labels;
+mod lists;
 pub(crate) mod strategic;
 pub(crate) mod target;

@@ -2,16 +2,15 @@
 //!
 //! The original's behaviour is followed into its corners, among them lists with two keys, whose patches are partly lost.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-use crate::value::{Map, Null, Text, Value};
+use crate::value::{Map, Null, Value};
 
-use super::directive::{Directive, list_directive, map_directive};
+use super::directive::{Directive, map_directive};
+use super::lists::{add_list, merge_lists, settle_list};
 use crate::schema::{ListMerge, Type};
-use crate::yaml::text_of;
-
-/// The longest list with two merge keys: merging them takes quadratic time.
-const TWO_KEY_LIST_MAX: usize = 2_000;
+use crate::yaml::{plain, text_of};
 
 /// Merges a patch into an object. `None`: the patch deletes it.
 pub(crate) fn merge_object(object: Map, patch: &Value, ty: Option<Type<'_>>) -> Result<Option<Map>, String> {
@@ -21,8 +20,17 @@ pub(crate) fn merge_object(object: Map, patch: &Value, ty: Option<Type<'_>>) -> 
     }
 }
 
+/// Where a part stands that only the patch has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is missing in the object.
+    Top,
+    /// It is a part of such a part.
+    Below,
+}
+
 /// What became of a value.
-enum Merged {
+pub(super) enum Merged {
     /// The object's own value, changed.
     InPlace(Value),
     /// Another value stands in its place.
@@ -31,7 +39,7 @@ enum Merged {
 }
 
 impl Merged {
-    fn value(self) -> Option<Value> {
+    pub(super) fn value(self) -> Option<Value> {
         match self {
             Merged::InPlace(value) | Merged::Replaced(value) => Some(value),
             Merged::Gone => None,
@@ -39,11 +47,16 @@ impl Merged {
     }
 }
 
-fn merge(base: Option<Value>, patch: Option<&Value>, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
+pub(super) fn merge(
+    base: Option<Value>,
+    patch: Option<&Value>,
+    ty: Option<Type<'_>>,
+    list: &ListMerge,
+) -> Result<Merged, String> {
     let base = base.filter(|value| !value.is_null() || patch.is_none());
     match (base, patch) {
         (None, None) | (Some(_), Some(Value::Null(_))) | (None, Some(Value::Null(_))) => Ok(Merged::Gone),
-        (None, Some(patch)) => add(patch, ty, list),
+        (None, Some(patch)) => add(patch, ty, list, Added::Top),
         (Some(base), None) => Ok(settle(base, ty, list)?.map_or(Merged::Gone, Merged::InPlace)),
         (Some(Value::Object(base)), Some(Value::Object(patch))) => merge_maps(base, patch, ty),
         (Some(Value::Array(base)), Some(Value::Array(patch))) => merge_lists(base, patch, ty, list),
@@ -52,7 +65,22 @@ fn merge(base: Option<Value>, patch: Option<&Value>, ty: Option<Type<'_>>, list:
         (Some(_), Some(other @ (Value::Object(_) | Value::Array(_)))) => {
             Err(format!("a scalar cannot be patched with {}", kind_of(other)))
         }
-        (Some(_), Some(scalar)) => Ok(Merged::InPlace(scalar.clone())),
+        (Some(base), Some(scalar)) => Ok(Merged::InPlace(in_place_of(&base, scalar))),
+    }
+}
+
+/// A scalar of the patch keeps the style of the one in whose place it comes: what stood in quotes stays a string.
+fn in_place_of(base: &Value, patch: &Value) -> Value {
+    let in_quotes = match base {
+        Value::Quoted(_) => true,
+        // Only quotes made this a string.
+        Value::String(text) => !plain(text).is_string(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    match (in_quotes, patch) {
+        (true, patch) => text_of(patch).map_or_else(|| patch.clone(), Value::Quoted),
+        (false, Value::Quoted(text)) => Value::String(text.clone()),
+        (false, patch) => patch.clone(),
     }
 }
 
@@ -60,30 +88,31 @@ fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Object(_) => "a map",
         Value::Array(_) => "a list",
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => "a scalar",
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => "a scalar",
     }
 }
 
 /// What a patch adds where the object has nothing: itself without nulls and directives.
-fn add(patch: &Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
+///
+/// The original's merge of the part with itself is followed: what is `below` a part that is added meets its own double, so
+/// that a directive counts there that is only text at the part's own top.
+pub(super) fn add(patch: &Value, ty: Option<Type<'_>>, list: &ListMerge, at: Added) -> Result<Merged, String> {
     match patch {
         Value::Object(map) => {
-            // A directive that is not known stays, unlike where it meets something.
-            let (directive, map) = map_directive(map).unwrap_or((Directive::Merge, std::borrow::Cow::Borrowed(map)));
+            let (directive, map) = match (map_directive(map), at) {
+                (Ok(read), _) => read,
+                (Err(_), Added::Top) => (Directive::Merge, Cow::Borrowed(map)),
+                (Err(unknown), Added::Below) => return Err(unknown),
+            };
             if directive == Directive::Delete {
                 return Ok(Merged::Gone);
             }
             Ok(Merged::Replaced(Value::Object(cleaned(&map, ty)?)))
         }
-        Value::Array(items) if *list != ListMerge::Replace => {
-            let (directive, items) = list_directive(items)?;
-            if directive == Directive::Delete {
-                return Ok(Merged::Gone);
-            }
-            let base = items.clone();
-            Ok(Merged::Replaced(Value::Array(merge_elements(base, &items, ty, list)?)))
+        Value::Array(items) if *list != ListMerge::Replace => add_list(items, ty, list, at),
+        Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => {
+            Ok(Merged::Replaced(patch.clone()))
         }
-        Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(Merged::Replaced(patch.clone())),
         Value::Null(_) => Ok(Merged::Gone),
     }
 }
@@ -93,7 +122,7 @@ fn cleaned(map: &Map, ty: Option<Type<'_>>) -> Result<Map, String> {
     for (key, value) in map {
         let field = ty.and_then(|ty| ty.field(key));
         let (ty, list) = field.map_or((None, ListMerge::Replace), |field| (field.ty, field.merge));
-        if let Some(value) = add(value, ty, &list).map_err(|reason| below(key, &reason))?.value() {
+        if let Some(value) = add(value, ty, &list, Added::Below).map_err(|reason| below(key, &reason))?.value() {
             out.insert(key.clone(), value);
         }
     }
@@ -102,17 +131,20 @@ fn cleaned(map: &Map, ty: Option<Type<'_>>) -> Result<Map, String> {
 
 /// What becomes of a part that the patch does not mention: fields without a value go, and lists that merge by key lose
 /// repetitions.
-fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Option<Value>, String> {
+pub(super) fn settle(base: Value, ty: Option<Type<'_>>, list: &ListMerge) -> Result<Option<Value>, String> {
     Ok(match base {
         Value::Object(mut map) => {
             settle_fields(&mut map, ty, |_| false)?;
             Some(Value::Object(map))
         }
-        Value::Array(items) if *list != ListMerge::Replace => Some(Value::Array(merge_elements(items, &[], ty, list)?)),
+        Value::Array(items) if *list != ListMerge::Replace => Some(Value::Array(settle_list(items, ty, list)?)),
         Value::Null(Null::LeftOut) => None,
-        Value::Array(_) | Value::Null(Null::Written) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            Some(base)
-        }
+        Value::Array(_)
+        | Value::Null(Null::Written)
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Quoted(_) => Some(base),
     })
 }
 
@@ -136,7 +168,7 @@ fn settle_fields(map: &mut Map, ty: Option<Type<'_>>, patched: impl Fn(&str) -> 
     Ok(())
 }
 
-fn below(key: &str, reason: &str) -> String {
+pub(super) fn below(key: &str, reason: &str) -> String {
     match reason.strip_prefix("at `") {
         Some(rest) => format!("at `{key}.{rest}"),
         None => format!("at `{key}`: {reason}"),
@@ -170,255 +202,4 @@ fn merge_maps(mut base: Map, patch: &Map, ty: Option<Type<'_>>) -> Result<Merged
     }
     base.extend(added);
     Ok(Merged::InPlace(Value::Object(base)))
-}
-
-fn merge_lists(base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, list: &ListMerge) -> Result<Merged, String> {
-    if *list == ListMerge::Replace {
-        return Ok(Merged::Replaced(Value::Array(patch.to_vec())));
-    }
-    let (directive, patch) = list_directive(patch)?;
-    match directive {
-        Directive::Delete => Ok(Merged::Gone),
-        Directive::Replace => {
-            let base = patch.clone();
-            Ok(Merged::Replaced(Value::Array(merge_elements(base, &patch, ty, list)?)))
-        }
-        Directive::Merge => Ok(Merged::InPlace(Value::Array(merge_elements(base, &patch, ty, list)?))),
-    }
-}
-
-fn merge_elements(
-    base: Vec<Value>,
-    patch: &[Value],
-    ty: Option<Type<'_>>,
-    list: &ListMerge,
-) -> Result<Vec<Value>, String> {
-    match list {
-        ListMerge::Replace => Ok(if patch.is_empty() { base } else { patch.to_vec() }),
-        ListMerge::Set => Ok(union(base, patch)),
-        ListMerge::Keys(keys) => match keys.as_slice() {
-            [key] => merge_by_key(base, patch, ty, key),
-            keys => merge_by_keys(base, patch, ty, keys),
-        },
-    }
-}
-
-/// The patch's scalars first, then those of the base that it lacks.
-fn union(base: Vec<Value>, patch: &[Value]) -> Vec<Value> {
-    let mut seen = HashSet::new();
-    let all = patch.iter().cloned().chain(base);
-    all.filter(|item| text_of(item).is_none_or(|text| seen.insert(text))).collect()
-}
-
-fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_object().is_some_and(Map::is_empty)
-}
-
-/// One key: the patch's elements first and in its order, then the rest of the base.
-fn merge_by_key(mut base: Vec<Value>, patch: &[Value], ty: Option<Type<'_>>, key: &str) -> Result<Vec<Value>, String> {
-    let key_of =
-        |item: &Value| item.get(key).filter(|v| !v.is_null()).and_then(text_of).filter(|text| !text.is_empty());
-    if let Some(keyless) = base.iter().rfind(|item| !is_empty(item) && key_of(item).is_none()) {
-        // The original forgets everything before the last element without a key, and the patch with it.
-        return Ok(settle(keyless.clone(), ty, &ListMerge::Replace)?.into_iter().collect());
-    }
-    let mut base_at: HashMap<Text, usize> = HashMap::new();
-    for (i, item) in base.iter().enumerate() {
-        if let Some(text) = key_of(item) {
-            base_at.entry(text).or_insert(i);
-        }
-    }
-    let mut items: Vec<Value> = Vec::with_capacity(base.len() + patch.len());
-    let mut item_at: HashMap<Text, usize> = HashMap::new();
-    let mut deleted: HashSet<Text> = HashSet::new();
-    for item in patch {
-        let Some(text) = key_of(item) else {
-            // The original deletes the elements of the base that have a key: all that are left here.
-            base.clear();
-            base_at.clear();
-            continue;
-        };
-        if item_at.contains_key(&text) || deleted.contains(&text) {
-            continue;
-        }
-        let own = base_at.get(&text).and_then(|i| base.get_mut(*i));
-        let merged = match own {
-            Some(own) => {
-                let before = own.clone();
-                let merged = merge(Some(own.take()), Some(item), ty, &ListMerge::Replace);
-                match merged.map_err(|reason| below(&format!("[{key}={text}]"), &reason))? {
-                    Merged::InPlace(value) => {
-                        own.clone_from(&value);
-                        Some(value)
-                    }
-                    // A replaced element is put back below: the original forgets the replacement.
-                    Merged::Replaced(value) => {
-                        *own = before;
-                        Some(value)
-                    }
-                    Merged::Gone => None,
-                }
-            }
-            None => add(item, ty, &ListMerge::Replace)?.value(),
-        };
-        match merged.filter(|value| !is_empty(value)) {
-            Some(value) => {
-                item_at.insert(text, items.len());
-                items.push(value);
-            }
-            None => {
-                deleted.insert(text);
-            }
-        }
-    }
-    for item in base {
-        if is_empty(&item) {
-            continue;
-        }
-        let Some(text) = key_of(&item) else {
-            items.push(item);
-            continue;
-        };
-        if deleted.contains(&text) {
-            continue;
-        }
-        match item_at.get(&text).and_then(|i| items.get_mut(*i)) {
-            Some(place) => *place = item,
-            None => {
-                item_at.insert(text, items.len());
-                items.extend(settle(item, ty, &ListMerge::Replace)?);
-            }
-        }
-    }
-    Ok(items)
-}
-
-/// Two keys, as the original does it: new elements of the patch first, then the base in its order, and a patch whose second
-/// key is there where the base's is missing, or the other way round, is lost.
-fn merge_by_keys(
-    mut base: Vec<Value>,
-    patch: &[Value],
-    ty: Option<Type<'_>>,
-    keys: &[String],
-) -> Result<Vec<Value>, String> {
-    if base.len() + patch.len() > TWO_KEY_LIST_MAX {
-        return Err(format!("the list has more than {TWO_KEY_LIST_MAX} elements"));
-    }
-    let values_of = |item: &Value| -> Vec<Text> {
-        keys.iter().map(|key| item.get(key).filter(|v| !v.is_null()).and_then(text_of).unwrap_or_default()).collect()
-    };
-    let mut wanted: Vec<Vec<Text>> = Vec::new();
-    for values in patch.iter().chain(&base).map(values_of) {
-        if !wanted.contains(&values) {
-            wanted.push(values);
-        }
-    }
-    pair_up(&mut wanted);
-    let used: Vec<usize> =
-        (0..keys.len()).filter(|i| wanted.iter().any(|v| v.get(*i).is_some_and(|v| !v.is_empty()))).collect();
-    if used.is_empty() {
-        // Without any key the original keeps the last element it sees.
-        return Ok(base.pop().or_else(|| patch.last().cloned()).into_iter().collect());
-    }
-    let pick = |values: &[Text]| -> Vec<Text> { used.iter().filter_map(|i| values.get(*i).cloned()).collect() };
-    let used_keys: Vec<&str> = used.iter().filter_map(|i| keys.get(*i).map(String::as_str)).collect();
-    let mut items: Vec<Value> = Vec::new();
-    for values in &wanted {
-        let values = pick(values);
-        let own = base.iter().position(|item| has_values(item, &used_keys, &values));
-        let patched = patch.iter().find(|item| has_values(item, &used_keys, &values));
-        let before = own.and_then(|i| base.get(i).cloned());
-        let value = match merge(before, patched, ty, &ListMerge::Replace)? {
-            Merged::InPlace(value) => {
-                if let Some(place) = own.and_then(|i| base.get_mut(i)) {
-                    place.clone_from(&value);
-                }
-                Some(value)
-            }
-            Merged::Replaced(value) => Some(value),
-            Merged::Gone => None,
-        };
-        match value.filter(|value| !is_empty(value)) {
-            None => set_element(&mut base, None, &used_keys, &values),
-            Some(mut value) => {
-                if let Some(map) = value.as_object_mut() {
-                    for (key, text) in used_keys.iter().zip(&values).filter(|(_, text)| !text.is_empty()) {
-                        if !map.contains_key(key) {
-                            map.insert(*key, crate::yaml::plain(text));
-                        }
-                    }
-                }
-                set_element(&mut items, Some(value), &used_keys, &values);
-            }
-        }
-    }
-    for item in base {
-        let mut values = Vec::new();
-        for key in &used_keys {
-            match item.get(key).filter(|v| !v.is_null()).and_then(text_of) {
-                Some(text) => values.push(text),
-                None => items.push(item.clone()),
-            }
-        }
-        if used_keys.len() > 1 {
-            set_element(&mut items, None, &used_keys, &values);
-        }
-        set_element(&mut items, Some(item), &used_keys, &values);
-    }
-    Ok(items)
-}
-
-/// Values that agree where both are given become one.
-fn pair_up(wanted: &mut [Vec<Text>]) {
-    for i in 0..wanted.len() {
-        for j in 0..wanted.len() {
-            let (Some(a), Some(b)) = (wanted.get(i), wanted.get(j)) else { continue };
-            let fits = a.iter().zip(b).all(|(x, y)| x == y || x.is_empty() || y.is_empty());
-            if fits && a.iter().zip(b).any(|(x, y)| x == y) {
-                let joined: Vec<Text> =
-                    a.iter().zip(b).map(|(x, y)| if x.is_empty() { y.clone() } else { x.clone() }).collect();
-                if let Some(place) = wanted.get_mut(i) {
-                    place.clone_from(&joined);
-                }
-                if let Some(place) = wanted.get_mut(j) {
-                    *place = joined;
-                }
-            }
-        }
-    }
-}
-
-/// Whether the element has these values; keys without a value do not matter.
-fn has_values(item: &Value, keys: &[&str], values: &[Text]) -> bool {
-    let mut wanted = keys.iter().zip(values).filter(|(_, value)| !value.is_empty()).peekable();
-    wanted.peek().is_some() && wanted.all(|(key, value)| item.get(key).and_then(text_of).as_ref() == Some(value))
-}
-
-/// Puts an element in the place of those that match, or at the end; `None` removes those that match.
-fn set_element(items: &mut Vec<Value>, element: Option<Value>, keys: &[&str], values: &[Text]) {
-    let mut found_one = false;
-    let mut kept = Vec::with_capacity(items.len() + 1);
-    for item in items.drain(..).filter(|item| !is_empty(item)) {
-        let mut found = !keys.is_empty();
-        let mut last = false;
-        for (j, key) in keys.iter().enumerate() {
-            if let Some(value) = values.get(j) {
-                let field = item.get(key);
-                last = field.is_some_and(|field| value.is_empty() || text_of(field).as_ref() == Some(value));
-            }
-            found &= last;
-        }
-        if !found {
-            if !values.is_empty() {
-                kept.push(item);
-            }
-            continue;
-        }
-        found_one = true;
-        kept.extend(element.clone());
-    }
-    *items = kept;
-    if !found_one {
-        items.extend(element);
-    }
 }

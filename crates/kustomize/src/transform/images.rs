@@ -64,7 +64,11 @@ fn walk(value: &mut Value, change: &dyn Fn(&mut Value) -> Result<(), String>) ->
                         match container {
                             Value::Object(fields) => fields.get_mut("image").map_or(Ok(()), change)?,
                             Value::Null(_) => {}
-                            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                            Value::Bool(_)
+                            | Value::Number(_)
+                            | Value::String(_)
+                            | Value::Quoted(_)
+                            | Value::Array(_) => {
                                 return Err("a container is no map".into());
                             }
                         }
@@ -74,7 +78,7 @@ fn walk(value: &mut Value, change: &dyn Fn(&mut Value) -> Result<(), String>) ->
             Ok(())
         }
         Value::Array(items) => items.iter_mut().try_for_each(|item| walk(item, change)),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => Ok(()),
     }
 }
 

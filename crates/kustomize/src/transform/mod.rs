@@ -32,7 +32,9 @@ pub(crate) fn with_value<R>(resource: &mut Resource, act: impl FnOnce(&mut Value
     let result = act(&mut value);
     resource.object = match value {
         Value::Object(map) => map,
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) | Value::Array(_) => {
+            Map::new()
+        }
     };
     result
 }

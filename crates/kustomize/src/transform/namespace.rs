@@ -1,12 +1,10 @@
 //! Sets the namespace of everything that has one.
 
-use std::collections::HashMap;
-
 use crate::value::Value;
 
 use super::{apply_to, describe, with_value};
 use crate::fieldspec::{FieldSpec, Make};
-use crate::resource::{Id, Resource};
+use crate::resource::{Resource, refuse_twins};
 use crate::yaml::text_of;
 
 /// Which subjects of role bindings get the namespace.
@@ -38,20 +36,7 @@ pub(crate) fn apply(resources: &mut [Resource], transformer: &Namespace) -> Resu
         resource.store_previous_id();
         apply_one(resource, transformer)?;
     }
-    let mut seen: HashMap<Id, &Resource> = HashMap::with_capacity(resources.len());
-    for resource in resources.iter() {
-        if let Some(other) = seen.insert(resource.id(), resource) {
-            return Err(format!(
-                "the namespace transformation gives two objects the same id: {} of {}:{} and of {}:{}",
-                resource.id(),
-                other.origin.path,
-                other.origin.line,
-                resource.origin.path,
-                resource.origin.line
-            ));
-        }
-    }
-    Ok(())
+    refuse_twins(resources, "the namespace transformation")
 }
 
 /// Sets the namespace of one resource.

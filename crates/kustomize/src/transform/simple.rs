@@ -58,12 +58,11 @@ pub(crate) fn add_affix(resources: &mut [Resource], affix: Affix<'_>, specs: &[F
 /// Where the original keeps its notes.
 const ANNOTATIONS_PATH: &str = "metadata/annotations";
 
-/// Sets labels or annotations at their places. `share`: what is created in several places stays one, see [`crate::shared`].
+/// Sets labels or annotations at their places. What is created in several places stays one, see [`crate::shared`].
 pub(crate) fn set_entries(
     resources: &mut [Resource],
     entries: &BTreeMap<String, String>,
     specs: &[FieldSpec],
-    share: bool,
     budget: &Budget,
 ) -> Result<(), String> {
     if entries.is_empty() {
@@ -91,9 +90,7 @@ pub(crate) fn set_entries(
                 Ok(())
             })?;
         }
-        if share {
-            created.settle(resource, entries.iter());
-        }
+        created.settle(resource, entries.iter());
     }
     follow(resources);
     Ok(())

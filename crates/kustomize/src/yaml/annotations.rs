@@ -60,7 +60,7 @@ impl Place {
     pub(super) fn text(self, value: Value, written: Option<Text>) -> Value {
         match (value, written) {
             (Value::Null(_), _) if self.how == Annotations::TextOrNull => Value::NULL,
-            (Value::String(text), None) => text.into(),
+            (Value::String(text) | Value::Quoted(text), None) => text.into(),
             (_, Some(written)) => written.into(),
             // Lists and maps have no text.
             (_, None) => "".into(),

@@ -13,7 +13,9 @@ mod node;
 mod reader;
 mod refold;
 mod scalar;
+mod style;
 
+use crate::error::{Position, Problem};
 use crate::value::Value;
 
 pub use node::{Entry, Node, NodeKind, Span};
@@ -24,6 +26,7 @@ pub(crate) use budget::Budget;
 pub(crate) use emit::append_document;
 pub(crate) use reader::value_depth;
 pub(crate) use scalar::{number_from_f64, plain, text_of};
+pub(crate) use style::prints_plain;
 
 /// One document of a file.
 #[derive(Debug, Clone)]
@@ -59,6 +62,34 @@ pub struct YamlError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+}
+
+impl YamlError {
+    /// As a problem of the file at `path`, whose text this is: with what is probably behind it.
+    pub(crate) fn problem(&self, path: &str, text: &str) -> Problem {
+        let position = Position { line: self.line, column: self.column };
+        let hint = self.hint(text).map(|hint| format!("; {hint}")).unwrap_or_default();
+        Problem::at(path, position, format!("broken YAML: {}{hint}", self.message))
+    }
+
+    fn hint(&self, text: &str) -> Option<&'static str> {
+        let is_conflict = |line: &str| ["<<<<<<< ", "=======", ">>>>>>> "].iter().any(|mark| line.starts_with(mark));
+        let line = text.lines().nth(self.line.saturating_sub(1)).unwrap_or("");
+        if text.lines().any(|line| line.starts_with("<<<<<<< ")) && text.lines().filter(|l| is_conflict(l)).count() > 1
+        {
+            return Some("a merge left both its sides here: keep one");
+        }
+        if line.contains("{{") || line.trim_start().starts_with("{%") {
+            return Some("this looks like a template: fill it in before it is committed, or put it in quotes");
+        }
+        if self.message.contains("tab") {
+            return Some("indent with spaces");
+        }
+        if self.message.contains("mapping values are not allowed") {
+            return Some("check the indentation, and put a text that holds a colon in quotes");
+        }
+        None
+    }
 }
 
 /// Reads a file of manifests. Documents without content are left out.

@@ -331,7 +331,7 @@ impl<'i, 'b> Reader<'i, 'b> {
     /// A key as JSON has it: manifests may have other scalars than strings as keys only in their outermost map.
     fn key(&self, key: Value, depth: usize, span: &ParserSpan) -> Result<Text, YamlError> {
         match (key, self.dialect) {
-            (Value::String(key), _) => Ok(key),
+            (Value::String(key) | Value::Quoted(key), _) => Ok(key),
             (Value::Number(key), Dialect::Strict) => Ok(key.to_string().into()),
             (Value::Bool(key), Dialect::Strict) => Ok(key.to_string().into()),
             (Value::Number(key), Dialect::Resources) if depth == 0 => Ok(key.to_string().into()),
@@ -344,11 +344,16 @@ impl<'i, 'b> Reader<'i, 'b> {
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &ParserSpan) -> Result<Value, YamlError> {
-        let string = || Value::from(text);
+        let string = || match style {
+            ScalarStyle::Plain => Value::from(text),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
+                Value::Quoted(text.into())
+            }
+        };
         let Some(tag) = tag else {
             return match style {
                 ScalarStyle::Plain => self.plain(text, resolve(text, self.dialect), span),
-                ScalarStyle::Folded if self.place.is_in_build() => Ok(refold(text).into()),
+                ScalarStyle::Folded if self.place.is_in_build() => Ok(Value::Quoted(refold(text).into())),
                 ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
                     Ok(string())
                 }
@@ -405,7 +410,7 @@ fn is_mergeable(value: &Value) -> bool {
     match value {
         Value::Object(_) => true,
         Value::Array(items) => items.iter().all(Value::is_object),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => false,
     }
 }
 
@@ -415,7 +420,7 @@ fn merge_into(map: Map, merged: Value) -> Map {
         // Of a key that is there twice the last one counts.
         Value::Object(fields) => fields.into_iter().chain(map).collect(),
         Value::Array(items) => items.into_iter().fold(map, merge_into),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => map,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => map,
     }
 }
 
@@ -424,6 +429,6 @@ pub(crate) fn value_depth(value: &Value) -> usize {
     match value {
         Value::Object(map) => 1 + map.values().map(value_depth).max().unwrap_or(0),
         Value::Array(items) => 1 + items.iter().map(value_depth).max().unwrap_or(0),
-        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Quoted(_) => 0,
     }
 }

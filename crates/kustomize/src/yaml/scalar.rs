@@ -220,7 +220,7 @@ pub(crate) fn text_of(value: &Value) -> Option<Text> {
         Value::Null(_) => Some("null".into()),
         Value::Bool(b) => Some(if *b { "true" } else { "false" }.into()),
         Value::Number(n) => Some(n.to_string().into()),
-        Value::String(s) => Some(s.clone()),
+        Value::String(s) | Value::Quoted(s) => Some(s.clone()),
         Value::Array(_) | Value::Object(_) => None,
     }
 }

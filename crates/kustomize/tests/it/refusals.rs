@@ -27,9 +27,9 @@ fn missing_files_and_broken_ones_together() {
         "=== a/kustomization.yaml\nresources:\n- ../b\n=== b/kustomization.yaml\nresources:\n- gone.yaml\n- bad.yaml\n- ../../up.yaml\n- https://example.com/x.yaml\n=== b/bad.yaml\na: 1\n b: 2\n",
         "a",
         "b/kustomization.yaml:2:3: `gone.yaml` does not exist (by way of a/kustomization.yaml)\n\
-         b/bad.yaml:2:3: broken YAML: mapping values are not allowed in this context (by way of a/kustomization.yaml, b/kustomization.yaml)\n\
          b/kustomization.yaml:4:3: `../../up.yaml` leads out of the tree; only what lies in it can be used (by way of a/kustomization.yaml)\n\
-         b/kustomization.yaml:5:3: `https://example.com/x.yaml` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree` (by way of a/kustomization.yaml)",
+         b/kustomization.yaml:5:3: `https://example.com/x.yaml` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree` (by way of a/kustomization.yaml)\n\
+         b/bad.yaml:2:3: broken YAML: mapping values are not allowed in this context; check the indentation, and put a text that holds a colon in quotes (by way of a/kustomization.yaml, b/kustomization.yaml)",
     );
 }
 
@@ -41,8 +41,8 @@ fn what_one_attempt_would_hide_is_said_too() {
          - patch: '[{\"op\": \"add\", \"path\": \"/a\"}]'\n- target: {kind: (}\n  patch: '[{\"op\": \"add\", \"path\": \"/a\"}]'\n\
          - target: {kind: A}\n  patch: '[{\"op\": \"put\", \"path\": \"/a\"}]'\n=== a.yaml\na: b\n",
         "",
-        "kustomization.yaml:2:1: `https://example.com/schema` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree`\n\
-         kustomization.yaml:1:13: `gone.yaml` does not exist\n\
+        "kustomization.yaml:1:13: `gone.yaml` does not exist\n\
+         kustomization.yaml:2:1: `https://example.com/schema` is remote; nothing is fetched: copy it into the repository, for example as a git submodule or with `git subtree`\n\
          kustomization.yaml:3:18: `c.yaml` does not exist; did you mean `a.yaml`?\n\
          kustomization.yaml:5:3: `a`: the literal `nothing` is no `key=value`\n\
          kustomization.yaml:7:3: `b`: `b.txt` does not exist\n\
@@ -118,7 +118,7 @@ fn each_with_its_reason() {
     for (rest, expected) in [
         (
             "patches: [{path: p.yaml}]\n=== p.yaml\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: b}\n",
-            "kustomization.yaml:2:11: no resource matches the patch for ConfigMap b; check its apiVersion, kind, name and namespace, or give the patch a `target`",
+            "kustomization.yaml:2:11: no resource matches the patch for ConfigMap b; did you mean `a`?",
         ),
         (
             "patches: [{patch: '[{\"op\": \"remove\", \"path\": \"/x\"}]', target: {name: a}}]\n",
@@ -143,4 +143,60 @@ fn each_with_its_reason() {
     ] {
         check(&format!("=== kustomization.yaml\nresources: [a.yaml]\n{rest}{object}"), "", expected);
     }
+}
+
+#[test]
+fn what_people_do_wrong_most_says_what_to_do() {
+    let service = "=== a.yaml\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: prod}\n";
+    for (kustomization, expected) in [
+        ("", "1:1: the kustomization is empty; give it `resources`, and if there are none, `resources: []`"),
+        ("# later\n", "1:1: the kustomization is empty; give it `resources`, and if there are none, `resources: []`"),
+        (
+            "images:\n- name: x\n  newName: {{ registry }}/x\n",
+            "3:13: broken YAML: a list or map cannot be a key; this looks like a template: fill it in before it is committed, or put it in quotes",
+        ),
+        (
+            "resources:\n<<<<<<< HEAD\n- a.yaml\n=======\n- b.yaml\n>>>>>>> b\n",
+            "2:1: broken YAML: simple key expected ':'; a merge left both its sides here: keep one",
+        ),
+        (
+            "resources:\n\t- a.yaml\n",
+            "2:2: broken YAML: tabs disallowed within this context (block indentation); indent with spaces",
+        ),
+        (
+            "resources:\n  - b.yaml\n   - c.yaml\n",
+            "2:5: `b.yaml - c.yaml` does not exist; is the line after `- b.yaml` indented too deep?",
+        ),
+        ("patches:\n- p.yaml\n", "2:3: a patch must be a map, not a string; write `path: p.yaml`"),
+        ("patches:\n- |\n  kind: Service\n", "3:3: a patch must be a map, not a string; write `patch: |` before it"),
+        (
+            "resources: []\nsortOptions: {order: name}\n",
+            "2:15: `sortOptions.order` is `name`; it must be `fifo` or `legacy`",
+        ),
+        (
+            "resources: [a.yaml]\npatchesStrategicMerge: ['{apiVersion: v1, kind: Service, metadata: {name: web}}']\n",
+            "2:25: no resource matches the patch for Service web; there is Service web in namespace prod: name it as it is, with apiVersion and namespace",
+        ),
+        (
+            "resources: [a.yaml]\npatchesStrategicMerge: ['{apiVersion: v1, kind: Service, metadata: {name: wep}}']\n",
+            "2:25: no resource matches the patch for Service wep; did you mean `web`?",
+        ),
+    ] {
+        let files = format!("=== kustomization.yaml\n{kustomization}{service}");
+        check(&files, "", &format!("kustomization.yaml:{expected}"));
+    }
+}
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_said_at_once() {
+    check(
+        "=== kustomization.yaml\nresources: [a.yaml]\nsecretGenerator:\n- name: s\n  envs: [gone.env]\n  literals: [a=1, b, a=2]\n  files: [c=d=e]\n\
+         === a.yaml\napiVersion: v1\nmetadata: {name: a}\n---\nkind: Service\n---\n- a list\n---\nkind: Job\nmetadata: {generateName: j-}\n",
+        "",
+        "a.yaml:1: the resource has no `kind` (by way of kustomization.yaml)\n\
+         a.yaml:4: the Service has no `metadata.name` (by way of kustomization.yaml)\n\
+         a.yaml:6: a resource must be a map with `apiVersion`, `kind` and `metadata` (by way of kustomization.yaml)\n\
+         a.yaml:8: the Job has no `metadata.name`; `generateName` is not enough (by way of kustomization.yaml)\n\
+         kustomization.yaml:3:3: `s`: `gone.env` does not exist; the literal `b` is no `key=value`; the key `a` is given twice; `c=d=e` has more than one `=`",
+    );
 }
