@@ -132,7 +132,7 @@ impl Tap {
     /// Kills a process at its write number `at` from now on.
     pub(super) fn arm(&self, pid: u32, at: usize, moment: Moment) {
         let pid = i32::try_from(pid).expect("a pid");
-        *self.line.plan() = Plan { armed: Some((pid, at, moment)), ..Plan::default() };
+        self.line.plans(Plan { armed: Some((pid, at, moment)), ..Plan::default() });
     }
 
     /// Whether it was killed.
@@ -149,7 +149,7 @@ impl Tap {
 impl Tap {
     /// The server has this fault from now on.
     pub(super) fn breaks(&self, fault: Fault) {
-        *self.line.plan() = Plan { fault: Some(fault), ..Plan::default() };
+        self.line.plans(Plan { fault: Some(fault), ..Plan::default() });
     }
 
     /// Holds write number `at` from now on, until it is let go.
@@ -198,6 +198,12 @@ impl Line {
             Fault::Stale { from } => !is_write && !is_watch && seen >= from,
         };
         hits.then_some(fault)
+    }
+
+    /// What comes next. A death that nobody has asked for yet is not forgotten over it.
+    fn plans(&self, next: Plan) {
+        let mut plan = self.plan();
+        *plan = Plan { killed_at: plan.killed_at.take(), ..next };
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
