@@ -72,6 +72,7 @@ impl Daemon {
             grants: Arc::clone(&watched.grants),
             cluster_name: self.settings.cluster.clone(),
             clock: clock::now,
+            planner: self.settings.planner,
             hand: self.hand(),
         })
     }
