@@ -62,6 +62,8 @@ pub struct Reconciler {
     pub clock: fn() -> Timestamp,
     /// What decides.
     pub planner: Planner,
+    /// When the API server was found out of reach last.
+    pub lost_at: Option<Timestamp>,
     /// What is done with a plan.
     pub hand: Hand,
 }
@@ -238,6 +240,7 @@ impl Reconciler {
         let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = checks;
+        observed.lost_at = self.lost_at;
         let carried = observed
             .colours
             .iter()
