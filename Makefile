@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test page-test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down e2e e2e-core differences images clean
+.PHONY: help demo test page-test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down e2e e2e-core e2e-sabotage differences images clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ e2e: ## The stories from outside on a real Kubernetes, under traffic and faults;
 
 e2e-core: ## A dozen of them; left out, in words, where this machine can't run a cluster
 	@e2e/run --core
+
+e2e-sabotage: ## Deliberate bugs on a real Kubernetes, each of which a story must catch; ARGS: their names, or --sandbox
+	@scripts/tools test
+	@e2e/sabotage $(ARGS)
 
 differences: ## The same random API calls to the embedded cluster and to a real one, and what they answer differently
 	@scripts/tools test

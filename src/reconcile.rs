@@ -29,7 +29,7 @@ use crate::core::election::Leave;
 use crate::core::grants::Grants;
 use crate::core::ids::{CommitId, ObjectKey};
 use crate::core::observed::{Observed, Serving, WatchState};
-use crate::core::plan::plan;
+use crate::core::plan::Planner;
 use crate::core::policy::Policy;
 use crate::core::report::{Blocked, Plan};
 use crate::core::shape::Shape;
@@ -60,6 +60,10 @@ pub struct Reconciler {
     pub cluster_name: Option<String>,
     /// The one clock.
     pub clock: fn() -> Timestamp,
+    /// What decides.
+    pub planner: Planner,
+    /// When the API server was found out of reach last.
+    pub lost_at: Option<Timestamp>,
     /// What is done with a plan.
     pub hand: Hand,
 }
@@ -236,6 +240,7 @@ impl Reconciler {
         let checks = self.checks.states(&self.app.name);
         let mut observed = self.cluster.snapshot(&subject, at).await?;
         observed.checks = checks;
+        observed.lost_at = self.lost_at;
         let carried = observed
             .colours
             .iter()
@@ -263,7 +268,7 @@ impl Reconciler {
         if let Some(named) = desired.lock.cluster.as_ref().filter(|named| Some(*named) != self.cluster_name.as_ref()) {
             return Ok(Err(Blocked::OtherCluster { cluster: OneLine::new(named) }));
         }
-        let plan = plan(&desired, &observed, policy);
+        let plan = (self.planner)(&desired, &observed, policy);
         Ok(Ok(View { desired, observed, plan, verdict_at: None, subject }))
     }
 

@@ -22,6 +22,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, RepoSettings, Settings};
 use crate::core::grants::{Grants, SecretSource};
+use crate::core::plan::{Planner, plan};
 use crate::core::text::OneLine;
 use crate::source::{GitAccess, SourceError};
 use crate::{daemon, demo};
@@ -137,13 +138,19 @@ const OUTSIDE: u8 = 3;
 /// Parses the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(plan)
+}
+
+/// The same with another planner, for those that are broken on purpose (examples/sabotaged.rs).
+#[must_use]
+pub fn main_with(planner: Planner) -> ExitCode {
     // The child that speaks to git servers is started for every look: it needs none of what follows.
     if std::env::args_os().nth(1).is_some_and(|command| command == crate::source::CHILD_COMMAND) {
         return crate::source::child_main();
     }
     let cli = Cli::parse();
     match cli.command {
-        Command::Run(args) => run(*args),
+        Command::Run(args) => run(*args, planner),
         Command::Render(args) => render::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => in_runtime(status::run(args)),
@@ -159,10 +166,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(args: RunArgs) -> ExitCode {
+fn run(args: RunArgs, planner: Planner) -> ExitCode {
     log_to_stderr();
     let settings = match settings(args) {
-        Ok(settings) => settings,
+        Ok(settings) => Settings { planner, ..settings },
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("error: {problem}"));
             return ExitCode::from(USAGE);
@@ -201,6 +208,7 @@ fn settings(args: RunArgs) -> Result<Settings, Vec<OneLine>> {
         outside: args.outside.server(),
         commit_url: args.outside.commit_url,
         election: args.lead.election(),
+        planner: plan,
     };
     match &args.config {
         Some(file) => Ok(settings.with(config::read(file)?)),

@@ -91,6 +91,7 @@ impl Cluster {
             stands_as_head: false,
             drift: Vec::new(),
             checks: Vec::new(),
+            lost_at: None,
         })
     }
 

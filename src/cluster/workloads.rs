@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
@@ -65,15 +66,18 @@ impl Cluster {
     /// A refusal of a workload that is there already (a field that cannot change, a policy) is heard before anything is
     /// written: half a deploy would leave tiers of two versions side by side for connections that clients still keep.
     async fn try_changes(&self, subject: &Subject, deploy: &Deploy, objects: &[Value]) -> Result<(), ClusterError> {
-        for object in objects {
-            let Some(key) = ObjectKey::of(object) else { continue };
+        let changes = objects.iter().filter(|object| {
+            let Some(key) = ObjectKey::of(object) else { return false };
             let there = deploy.guard.workloads.iter().any(|(seen, _)| *seen == key);
-            let renewed = deploy.renew.iter().any(|(job, _)| *job == key);
-            if there && !renewed {
-                self.try_apply(subject, object, &dress_of(subject, deploy.colour, object)).await?;
-            }
-        }
-        Ok(())
+            there && !deploy.renew.iter().any(|(job, _)| *job == key)
+        });
+        // Nothing is done, so no order is kept.
+        try_join_all(
+            changes
+                .map(async |object| self.try_apply(subject, object, &dress_of(subject, deploy.colour, object)).await),
+        )
+        .await
+        .map(drop)
     }
 
     /// Scales workloads, and starts their deadline where they are scaled up.
@@ -121,16 +125,18 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::deploy`].
     pub async fn mark_in_use(&self, subject: &Subject, at: Timestamp, guard: &ColourGuard) -> Result<(), ClusterError> {
-        for (key, version) in &guard.workloads {
-            let Some(kind) = key.workload_kind() else { continue };
+        // At once, because each release waits for it twice: which of them is marked first says nothing.
+        try_join_all(guard.workloads.iter().map(async |(key, version)| {
+            let Some(kind) = key.workload_kind() else { return Ok(()) };
             let workload = self.get_workload(subject, key).await?;
             let workload = workload.filter(|one| one.metadata.resource_version.as_ref() == Some(version));
             let workload = workload.ok_or_else(|| ClusterError::Conflict(key.to_string()))?;
             let digest = states::template_digest(kind, &workload);
             let annotations = json!({name::IN_USE: digest, name::STARTED_AT: at.to_string()});
-            self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await?;
-        }
-        Ok(())
+            self.patch_seen(subject, key, version, json!({"metadata": {"annotations": annotations}})).await
+        }))
+        .await
+        .map(drop)
     }
 
     /// Creates again what is missing of the colour in use.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::grants::Grants;
 use crate::core::ids::RepoName;
 use crate::core::outside::Outside;
+use crate::core::plan::{Planner, plan};
 use crate::core::text::OneLine;
 
 mod raw;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub election: Option<Election>,
     /// A commit's page, with `{commit}` in place of its id, for links in messages.
     pub commit_url: Option<String>,
+    /// What decides; nothing outside of the program says so.
+    pub planner: Planner,
 }
 
 /// How replicas find out which of them acts.
@@ -122,6 +125,7 @@ impl Settings {
             outside: Outside::default(),
             election: None,
             commit_url: None,
+            planner: plan,
         }
     }
 

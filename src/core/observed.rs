@@ -40,6 +40,9 @@ pub struct Observed {
     pub drift: Vec<Drift>,
     /// The checks that run or have run in this process. Passes are bound to revision, pods and policy.
     pub checks: Vec<CheckState>,
+    /// When this process found the API server out of reach last, if it had not answered for a while. Nodes may not have
+    /// reached it either: a deadline from before starts anew.
+    pub lost_at: Option<Timestamp>,
 }
 
 /// An object that a render names and that is not labelled as the app's.

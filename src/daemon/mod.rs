@@ -42,6 +42,7 @@ use behind::Left;
 use desk::Office;
 use inbox::{Inbox, Trigger};
 use lead::Mandate;
+use outage::Silence;
 use reach::Reach;
 use repos::{Discovery, Home, Watched};
 use schedule::{Command, Ended, Event, Limits, Schedule};
@@ -153,6 +154,8 @@ struct Daemon {
     checks: Runner,
     /// Whether this process acts, or another replica.
     mandate: Mandate,
+    /// Whether the API server was away, for deadlines.
+    silence: Silence,
     part: Option<lead::Part>,
     board: Board,
     announcer: Announcer,
@@ -229,6 +232,7 @@ impl Daemon {
             namespace,
             checks,
             mandate,
+            silence: Silence::default(),
             part,
             board,
             inbox,

@@ -47,9 +47,51 @@ impl Outage {
     }
 }
 
+/// A server that gave an answer to another look within that time was not away: it is as long as one call may take.
+const SILENT: Duration = Duration::from_secs(10);
+
+/// When the API server was away last: what pods did not do meanwhile they are not to blame for.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    answered_at: Option<Timestamp>,
+    lost_at: Option<Timestamp>,
+}
+
+impl Silence {
+    /// A look got its answers.
+    pub(super) fn answered(&mut self, at: Timestamp) {
+        self.answered_at = self.answered_at.max(Some(at));
+    }
+
+    /// A look got none.
+    pub(super) fn failed(&mut self, now: Timestamp) {
+        if self.answered_at.is_none_or(|at| now >= after(at, SILENT)) {
+            self.lost_at = Some(now);
+        }
+    }
+
+    /// When it was found away last.
+    pub(super) fn lost_at(&self) -> Option<Timestamp> {
+        self.lost_at
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_answers_others_was_not_away() {
+        let at = |second: i64| Timestamp::from_second(second).expect("a time");
+        let mut silence = Silence::default();
+        silence.answered(at(100));
+        silence.failed(at(109));
+        assert_eq!(silence.lost_at(), None);
+        silence.failed(at(110));
+        silence.answered(at(111));
+        silence.failed(at(120));
+        assert_eq!(silence.lost_at(), Some(at(110)));
+    }
 
     #[test]
     fn a_short_outage_is_not_told_and_a_long_one_once() {

@@ -72,6 +72,8 @@ impl Daemon {
             grants: Arc::clone(&watched.grants),
             cluster_name: self.settings.cluster.clone(),
             clock: clock::now,
+            planner: self.settings.planner,
+            lost_at: self.silence.lost_at(),
             hand: self.hand(),
         })
     }
@@ -276,6 +278,7 @@ impl Daemon {
         };
         let (ended, outcome) = match found {
             Ok(found) => {
+                self.silence.answered(found.at);
                 if let Ok(view) = &found.view {
                     self.touches.set(name, &namespace, view.names());
                     self.watch_kinds(&namespace, view.kinds());
@@ -286,6 +289,7 @@ impl Daemon {
             }
             Err(error) if error.is_conflict() => {
                 tracing::debug!(app = %name, "looking again: {error}");
+                self.silence.answered(clock::now());
                 (Ended::Conflict, "again")
             }
             Err(error) => {
@@ -294,6 +298,7 @@ impl Daemon {
                 status.alerts.retain(|one| !matches!(one, Alert::PushDeclined { .. }));
                 status.alerts.extend(error.alert());
                 if error.is_cluster_out_of_reach() {
+                    self.silence.failed(clock::now());
                     announcer.cluster(Err(&error.words()));
                 }
                 if let Some(blocked) = error.refusal() {

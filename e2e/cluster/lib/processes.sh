@@ -60,6 +60,8 @@ on_host() {
 in_node() {
   local name="$1" node first
   shift
+  # The one before may have been frozen, and then killed: its nsenter still has to see that.
+  wake_parents
   node="$(pid_of node)"
   setsid -- nsenter --target "$node" --pid --mount -- "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
   first=$!

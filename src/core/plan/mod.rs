@@ -40,6 +40,9 @@ use super::report::{Blocked, Plan};
 use super::text::OneLine;
 use view::View;
 
+/// What decides: [`plan`], or one of those that the tests break on purpose, to see whether anybody notices.
+pub type Planner = fn(&Desired, &Observed, &Policy) -> Plan;
+
 /// Decides what to do next for one app.
 ///
 /// # Expected flow

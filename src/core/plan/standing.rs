@@ -198,8 +198,10 @@ pub(super) fn ready(view: &View<'_>, colour: Colour, attempt: &str) -> Standing 
         state.workloads.iter().find(|workload| workload.key == size.workload).map_or(0, |workload| workload.replicas)
     };
     let short: Vec<Size> = wanted.iter().filter(|size| replicas(size) < size.replicas).cloned().collect();
-    // A start that lies ahead was written before somebody set the clock back: it counts from now.
-    let running = record.attempt == attempt && record.started_at <= view.observed.at;
+    // A start that lies ahead was written before somebody set the clock back: it counts from now. So does one from before
+    // the API server was away.
+    let lost = view.observed.lost_at.is_some_and(|lost| record.started_at <= lost);
+    let running = record.attempt == attempt && record.started_at <= view.observed.at && !lost;
     let started_at = if running { record.started_at } else { view.observed.at };
     if !short.is_empty() {
         // What was up at its old size grows from now on; what never came up has the time that it had.

@@ -104,6 +104,7 @@ fn a_hook_declines(transport: Transport) {
     assert!(words.contains("declined") && !words.contains('\u{1b}'), "{words}");
     assert!(stage.log().contains("needs the right to push"), "{}", stage.log());
     assert_eq!(stage.git_log("%H")[0], bump, "nothing was pushed");
+    assert!(!stage.log().contains("switched traffic to green"), "git leads\n{}", stage.log());
     // Back-off: not a push in each second.
     hook(&stage, "exit 0\n");
     stage.until_live("green", "1.1.0");

@@ -235,9 +235,10 @@ impl Drop for Stage {
     }
 }
 
-/// The binary under test.
+/// The binary under test, or the one that `TURQUOISE_E2E_BINARY` names: one that was broken on purpose.
 pub(super) fn turquoise() -> Command {
-    outsider(env!("CARGO_BIN_EXE_turquoise"))
+    let named = std::env::var("TURQUOISE_E2E_BINARY").ok().filter(|binary| !binary.is_empty());
+    outsider(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_turquoise")))
 }
 
 /// A program that knows of no cluster.

@@ -174,6 +174,18 @@ fn s45_time_in_which_a_hand_had_changed_the_preview_does_not_count() {
     golden!("45_hand_on_the_preview", story);
 }
 
+/// Nodes may not have reached it either.
+#[test]
+fn s85_an_api_server_that_was_away_makes_nobody_late() {
+    let mut story = Story::new();
+    story.bump(NEVER_READY).until("deploys").done();
+    story.world.now_s += DEADLINE_S.cast_signed() + 10;
+    let lost = story.world.now_s - 1;
+    story.world.process.lost_s = Some(lost);
+    story.rests().is_live(Blue, 1).flips(0);
+    assert!(story.world.now_s - lost > DEADLINE_S.cast_signed(), "the deadline began anew");
+}
+
 #[test]
 fn s46_a_hand_on_the_live_service_fails_no_watch() {
     for hand in [Op::Kubectl, Op::KubectlRemoved] {

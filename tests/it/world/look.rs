@@ -187,6 +187,7 @@ impl World {
             stands_as_head: false,
             faces: BTreeMap::new(),
             drift: Vec::new(),
+            lost_at: self.process.lost_s.map(moment),
             checks: checks.map(|run| CheckState { key: run.key.clone(), outcome: run.outcome(self.now_s) }).collect(),
         }
     }

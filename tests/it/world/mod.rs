@@ -117,6 +117,8 @@ pub(crate) struct Process {
     pub(crate) checks: Vec<Run>,
     /// How many commits it knows of; `None` where it has not asked yet.
     pub(crate) knows: Option<usize>,
+    /// When it found the API server out of reach last.
+    pub(crate) lost_s: Option<i64>,
 }
 
 /// A check that runs or has run.
