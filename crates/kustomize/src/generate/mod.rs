@@ -201,7 +201,7 @@ mod tests {
         let text = "\u{feff}A=1\r\n  B=\"x\" # no comment \n#c\nD\nexport E=2\n";
         let pairs = env_file(text.as_bytes()).expect("an env file");
         let expected = [("A", "1"), ("B", "\"x\" # no comment "), ("D", ""), ("export E", "2")];
-        assert_eq!(pairs, expected.map(|(k, v)| (k.to_string(), v.to_string())));
+        assert_eq!(pairs, expected.map(|(k, v)| (k.to_string(), v.as_bytes().to_vec())));
     }
 
     #[test]
