@@ -19,7 +19,7 @@ use crate::core::colour::Colour;
 use crate::core::grants::SecretSource;
 use crate::core::ids::{CommitId, Digest};
 use crate::core::policy::{Asks, parse};
-use crate::core::signature::signature;
+use crate::core::signature::sign;
 use crate::core::url::WebUrl;
 
 const SERVICE: &str = "/api/v1/namespaces/shop/services/shop-preview";
@@ -326,7 +326,7 @@ async fn a_webhook_is_told_the_release_and_any_2xx_passes() {
         assert_eq!(body["commit"], json!({"author": "A person", "subject": "Release 2"}));
         assert_eq!((&body["revision"], &body["colour"]), (&json!("c0ffee"), &json!("green")));
         let signed = asked[0].headers.get("turquoise-signature").and_then(|value| value.to_str().ok());
-        assert_eq!(signed, Some(signature(b"hunter2", now(), &asked[0].body).as_str()));
+        assert_eq!(signed, Some(sign(b"hunter2", now().as_second(), &asked[0].body).as_str()));
         assert_eq!(asked[0].headers.get("turquoise-timestamp").map(|value| value.as_bytes()), Some(&b"1767607200"[..]));
     }
 }

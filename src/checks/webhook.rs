@@ -12,8 +12,9 @@ use super::secrets::{Hidden, Secrets};
 use crate::core::colour::Colour;
 use crate::core::ids::{AppName, CommitId};
 use crate::core::policy::{Method, WebhookCheck};
-use crate::core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, signature};
+use crate::core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 use crate::core::text::OneLine;
+use crate::net;
 
 /// One answer: who needs longer says `202` and when to ask again.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -126,15 +127,15 @@ async fn ask(
     if let Some(name) = &webhook.secret {
         let secret = secrets.read(name).await?;
         hidden.add(&secret);
-        let now = clock();
-        headers.push((TIMESTAMP_HEADER.into(), now.as_second().to_string()));
-        headers.push((SIGNATURE_HEADER.into(), signature(secret.as_bytes(), now, &body)));
+        let now = clock().as_second();
+        headers.push((TIMESTAMP_HEADER.into(), now.to_string()));
+        headers.push((SIGNATURE_HEADER.into(), sign(secret.as_bytes(), now, &body)));
     }
     let place = Place::Url(webhook.url.clone());
     let request = Request { place: &place, method: Method::Post, headers, body };
     match asker.send(&request, ANSWER_MAX.min(webhook.timeout)).await {
         Ok(answer) => Ok(decision(webhook, &answer, &hidden, clock())),
-        // An address that may not be asked stays so.
+        // It may be up by and by; an address that may not be asked stays so until the check's time is over.
         Err(NoAnswer::Failed(words) | NoAnswer::Refused(words)) => Ok(Decision::Nobody(words)),
         Err(hindered @ NoAnswer::Hindered(_)) => Err(hindered.into()),
     }
@@ -150,14 +151,9 @@ fn decision(webhook: &WebhookCheck, answer: &Answer, hidden: &Hidden, now: Times
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date.
+/// How long somebody who has not decided yet wants to be left alone, within reason.
 fn retry_after(text: &str, now: Timestamp) -> Duration {
-    let date = || {
-        let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-        Duration::try_from(at.duration_since(now)).ok()
-    };
-    let seconds = text.trim().parse().ok().map(Duration::from_secs);
-    seconds.or_else(date).unwrap_or(RETRY_AFTER_MIN).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
+    net::retry_after(text, now).unwrap_or(RETRY_AFTER_MIN).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
 }
 
 #[cfg(test)]

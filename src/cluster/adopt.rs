@@ -2,11 +2,11 @@
 //! fields that `kubectl apply` owned, so that what git drops later goes.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::annotations as name;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, record, states};
+use super::{Cluster, ClusterError, MANAGER, Subject, by_us, call, record, states};
 use crate::core::action::{Adopt, Adoption};
 use crate::core::observed::Foreign;
 
@@ -53,7 +53,7 @@ impl Cluster {
                 patch["metadata"]["managedFields"] = managed;
             }
             let api = self.dynamic(&subject.namespace, &adoption.key.api_version, &adoption.key.kind).await?;
-            let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+            let params = by_us();
             let what = format!("take over {}", adoption.key);
             call(&what, api.patch_metadata(&adoption.key.name, &params, &Patch::Merge(&patch))).await?;
         }

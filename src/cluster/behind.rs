@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 
@@ -13,6 +11,10 @@ use crate::core::ids::{AppName, CommitId, ObjectKey};
 
 /// Apps that are asked for in one call: their names fit into a URL.
 const APPS_A_CALL: usize = 50;
+
+/// What is looked for: a colour without any of these workloads serves nobody. Whatever else there is, their inventories name.
+const KINDS: [(&str, &str); 4] =
+    [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("v1", "Service")];
 
 /// What is left of one app.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,13 +35,11 @@ impl Cluster {
         for apps in apps.chunks(APPS_A_CALL) {
             let names: Vec<&str> = apps.iter().map(AppName::as_str).collect();
             let params = ListParams::default().labels(&format!("{} in ({})", name::APP, names.join(",")));
-            let deployments = self.api::<Deployment>(namespace);
-            let deployments = call("list Deployments", deployments.list_metadata(&params)).await?;
-            let services = call("list Services", self.api::<Service>(namespace).list_metadata(&params)).await?;
-            let deployments = deployments.items.into_iter().map(|one| (("apps/v1", "Deployment"), one.metadata));
-            let services = services.items.into_iter().map(|one| (("v1", "Service"), one.metadata));
-            for (kind, meta) in deployments.chain(services) {
-                note(&mut found, kind, &meta);
+            for kind in KINDS {
+                let api = self.dynamic(namespace, kind.0, kind.1).await?;
+                for object in call(&format!("list {}s", kind.1), api.list_metadata(&params)).await?.items {
+                    note(&mut found, kind, &object.metadata);
+                }
             }
         }
         Ok(found)

@@ -7,10 +7,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::annotations as name;
-use super::{Cluster, ClusterError, MANAGER, call, call_opt};
+use super::{Cluster, ClusterError, MANAGER, call, composed, micro_time};
 use crate::core::event::Event;
 use crate::core::ids::AppName;
-use crate::core::text::OneLine;
 
 /// The one key of the ConfigMap.
 const KEY: &str = "deliveries.json";
@@ -39,7 +38,7 @@ impl Cluster {
     /// Whatever the API server refuses or does not answer in time.
     pub async fn deliveries(&self, namespace: &str, app: &AppName) -> Result<Option<Stored>, ClusterError> {
         let (api, map) = (self.api::<ConfigMap>(namespace), map_name(app));
-        let found = call_opt(&format!("get ConfigMap {map}"), api.get_opt(&map)).await?;
+        let found = call(&format!("get ConfigMap {map}"), api.get_opt(&map)).await?;
         Ok(found.map(|found| Stored {
             text: found.data.and_then(|mut data| data.remove(KEY)).unwrap_or_default(),
             version: found.metadata.resource_version.unwrap_or_default(),
@@ -74,10 +73,7 @@ impl Cluster {
             // An apply would take over what somebody else made meanwhile.
             None => {
                 let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-                let body: ConfigMap = serde_json::from_value(body).map_err(|error| ClusterError::Unreachable {
-                    what: what.clone(),
-                    words: OneLine::new(&error.to_string()),
-                })?;
+                let body: ConfigMap = composed(&what, body)?;
                 call(&what, api.create(&params, &body)).await?.metadata
             }
         };
@@ -97,7 +93,7 @@ impl Cluster {
         now: Timestamp,
     ) -> Result<(), ClusterError> {
         let services = self.api::<Service>(namespace);
-        let uid = call_opt(&format!("get Service {service}"), services.get_metadata_opt(service)).await?;
+        let uid = call(&format!("get Service {service}"), services.get_metadata_opt(service)).await?;
         let at = event.at.to_string();
         let note: String = note.chars().take(NOTE_CHARS_MAX).collect();
         let body = json!({
@@ -108,7 +104,7 @@ impl Cluster {
                 "namespace": namespace,
                 "labels": {name::APP: event.app.as_str()},
             },
-            "eventTime": micro(now),
+            "eventTime": micro_time(now),
             "action": "Release",
             "reason": camel(event.kind.as_str()),
             "type": if event.kind.is_trouble() { "Warning" } else { "Normal" },
@@ -126,21 +122,13 @@ impl Cluster {
             "deprecatedLastTimestamp": null,
         });
         let what = format!("create the Event of {at}");
-        let body: ClusterEvent = serde_json::from_value(body).map_err(|error| ClusterError::Unreachable {
-            what: what.clone(),
-            words: OneLine::new(&error.to_string()),
-        })?;
+        let body: ClusterEvent = composed(&what, body)?;
         match call(&what, self.api::<ClusterEvent>(namespace).create(&PostParams::default(), &body)).await {
             // It was said before.
             Ok(_) | Err(ClusterError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
-}
-
-/// RFC 3339 with microseconds, as `eventTime` wants it.
-fn micro(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 /// `flipped_back` as a reason: `FlippedBack`.

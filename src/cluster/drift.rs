@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::Value;
 
 use super::apply::{Dress, dressed};
-use super::{Cluster, ClusterError, Subject, call, call_opt};
+use super::{Cluster, ClusterError, Subject, call};
 use crate::core::digest;
 use crate::core::ids::{AppName, CommitId, Digest, ObjectKey};
 use crate::core::observed::Drift;
@@ -127,7 +127,7 @@ impl Cluster {
         rendered: &Value,
     ) -> Result<Vec<Drift>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-        let Some(found) = call_opt(&format!("get {key}"), api.get_opt(&key.name)).await? else {
+        let Some(found) = call(&format!("get {key}"), api.get_opt(&key.name)).await? else {
             return Ok(Vec::new());
         };
         let params = PatchParams { dry_run: true, ..PatchParams::apply(ASKING_MANAGER).force() };

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, Preconditions};
 
 use super::annotations as name;
 use super::snapshot::{app_of, label};
-use super::{Cluster, ClusterError, Subject, call, record};
+use super::{Cluster, ClusterError, Subject, delete, record};
 use crate::core::action::Inventory;
 use crate::core::ids::ObjectKey;
 
@@ -53,12 +53,7 @@ impl Cluster {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         let seen = Preconditions { resource_version: None, uid: meta.uid.clone() };
         let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::background() };
-        match call(&format!("delete {key}"), api.delete(&key.name, &params)).await {
-            Ok(_) => Ok(()),
-            // Gone already: that is what was asked for.
-            Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        delete(&api, key, &params).await
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease as LeaseObject;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, Patch, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{ClusterError, MANAGER, chain, config_error, read_config};
+use super::{ClusterError, MANAGER, by_us, chain, config_error, micro_time, read_config};
 use crate::core::election::{Answer, Ask, Entry, LEASE, Lease, REQUEST_MAX, TERM};
 use crate::core::text::OneLine;
 
@@ -74,7 +74,7 @@ impl Registrar {
         match &entry.over {
             Some(version) => {
                 body["metadata"]["resourceVersion"] = version.as_str().into();
-                let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+                let params = by_us();
                 self.api.patch(&self.name, &params, &Patch::Merge(&body)).await
             }
             None => {
@@ -93,7 +93,7 @@ const fn lost(ask: &Ask, code: u16) -> bool {
 
 /// A renewal changes nothing but its time, which also makes the resourceVersion another one.
 fn body(name: &str, entry: &Entry, now: Timestamp) -> Value {
-    let now = now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let now = micro_time(now);
     let mut spec = json!({
         "holderIdentity": entry.holder,
         "leaseDurationSeconds": LEASE.as_secs(),

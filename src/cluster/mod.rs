@@ -27,10 +27,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject};
+use jiff::Timestamp;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::core::desired::OverlayObject;
@@ -242,6 +243,31 @@ async fn read_config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result
     Ok(config)
 }
 
+/// What every patch that is no apply says of itself.
+fn by_us() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
+}
+
+/// A deletion, of which it is no failure that the object is gone already: that is what was asked for.
+async fn delete(api: &Api<DynamicObject>, key: &ObjectKey, params: &DeleteParams) -> Result<(), ClusterError> {
+    match call(&format!("delete {key}"), api.delete(&key.name, params)).await {
+        Ok(_) | Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was composed as JSON, as the type that a call takes. That it does not fit is a bug: nothing was sent, and the next
+/// look composes it again.
+fn composed<T: DeserializeOwned>(what: &str, json: Value) -> Result<T, ClusterError> {
+    serde_json::from_value(json)
+        .map_err(|error| ClusterError::Unreachable { what: what.to_owned(), words: OneLine::new(&error.to_string()) })
+}
+
+/// Kubernetes' `MicroTime`: RFC 3339 with microseconds.
+fn micro_time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// A call with its deadline and its name.
 async fn call<T>(what: &str, work: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(CALL_TIMEOUT, work).await {
@@ -251,14 +277,6 @@ async fn call<T>(what: &str, work: impl Future<Output = kube::Result<T>>) -> Res
             words: OneLine::new(&format!("no answer in {} s", CALL_TIMEOUT.as_secs())),
         }),
     }
-}
-
-/// The same, with "not there" as a value.
-async fn call_opt<T>(
-    what: &str,
-    work: impl Future<Output = kube::Result<Option<T>>>,
-) -> Result<Option<T>, ClusterError> {
-    call(what, work).await
 }
 
 #[cfg(test)]

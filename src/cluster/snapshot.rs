@@ -13,7 +13,7 @@ use serde_json::json;
 use super::adopt;
 use super::annotations as name;
 use super::switch::is_astray;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, pods, record, states};
+use super::{Cluster, ClusterError, Subject, by_us, call, pods, record, states};
 use crate::core::colour::{ByColour, Colour};
 use crate::core::digest;
 use crate::core::ids::{Digest, ObjectKey};
@@ -47,8 +47,11 @@ impl Cluster {
     /// Looks at everything of one app.
     ///
     /// # Guarantees
-    /// `at` must have been taken before the call: deadlines are judged by it, so a slow look never rejects anything.
-    /// Secrets are neither read nor listed (I6). Checks are not filled in.
+    /// Secrets are neither read nor listed (I6).
+    ///
+    /// # Assumptions
+    /// `at` was taken before the call: deadlines are judged by it, so a slow look never rejects anything. Checks, drift and
+    /// what takes a render to know are filled in by the caller.
     ///
     /// # Errors
     /// Whatever the API server refuses or does not answer in time; a look is whole or not at all.
@@ -124,7 +127,7 @@ impl Cluster {
         let mut services = call("list Services", api.list(&params)).await?.items;
         for name in subject.live.iter().chain(&subject.previews) {
             if !services.iter().any(|service| service.metadata.name.as_deref() == Some(name)) {
-                services.extend(call_opt(&format!("get Service {name}"), api.get_opt(name)).await?);
+                services.extend(call(&format!("get Service {name}"), api.get_opt(name)).await?);
             }
         }
         Ok(services)
@@ -236,10 +239,10 @@ impl Cluster {
     ) -> Result<Option<ObjectMeta>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         if !key.is_secret() {
-            let found = call_opt(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
+            let found = call(&format!("get {key}"), api.get_metadata_opt(&key.name)).await?;
             return Ok(found.map(|object| object.metadata));
         }
-        let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let params = PatchParams { dry_run: true, ..by_us() };
         let nothing = Patch::Merge(json!({}));
         match call(&format!("look at {key}"), api.patch_metadata(&key.name, &params, &nothing)).await {
             Ok(object) => Ok(Some(object.metadata)),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::annotations as name;
 use super::apply::Dress;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, record};
+use super::{Cluster, ClusterError, Subject, by_us, call, composed, record};
 use crate::core::action::{ApplyOverlay, ServiceGuard, Switch};
 use crate::core::colour::Colour;
 use crate::core::desired::OverlayObject;
@@ -122,7 +122,7 @@ impl Cluster {
     /// The Service, if it is as it was seen.
     pub(super) async fn seen_service(&self, subject: &Subject, guard: &ServiceGuard) -> Result<Service, ClusterError> {
         let api = self.api::<Service>(&subject.namespace);
-        let service = call_opt(&format!("get Service {}", guard.name), api.get_opt(&guard.name)).await?;
+        let service = call(&format!("get Service {}", guard.name), api.get_opt(&guard.name)).await?;
         service
             .filter(|service| service.metadata.resource_version.as_ref() == Some(&guard.resource_version))
             .ok_or_else(|| ClusterError::Conflict(format!("Service {}", guard.name)))
@@ -154,11 +154,8 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let service = guard.name.as_str();
         let patch: json_patch::Patch =
-            serde_json::from_value(Value::Array(operations)).map_err(|error| ClusterError::Unreachable {
-                what: format!("build the patch of Service {service}"),
-                words: crate::core::text::OneLine::new(&error.to_string()),
-            })?;
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+            composed(&format!("build the patch of Service {service}"), Value::Array(operations))?;
+        let params = by_us();
         let api = self.api::<Service>(&subject.namespace);
         let patch = Patch::<()>::Json(patch);
         let work = api.patch_metadata(service, &params, &patch);

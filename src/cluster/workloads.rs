@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, Preconditions};
 use serde_json::{Value, json};
 
 use super::annotations as name;
 use super::apply::Dress;
 use super::snapshot::app_of;
-use super::{Cluster, ClusterError, MANAGER, Subject, call, call_opt, record, sizes, states};
+use super::{Cluster, ClusterError, Subject, by_us, call, delete, record, sizes, states};
 use crate::core::action::{ColourGuard, Deploy, NewBounds, Scale, Schedules, ServiceGuard, Size, Stamp};
 use crate::core::colour::Colour;
 use crate::core::desired::Bounds;
@@ -93,7 +93,7 @@ impl Cluster {
                 let annotations = sizes::annotations(&mut patch);
                 annotations.insert(name::ATTEMPT.into(), attempt.as_str().into());
                 annotations.insert(name::STARTED_AT.into(), started_at.to_string().into());
-                annotations.insert(name::ENDPOINTS_SINCE.into(), "".into());
+                annotations.insert(name::ENDPOINTS_SINCE.into(), record::endpoints_word(None).into());
             } else if size.is_none() {
                 continue;
             }
@@ -230,12 +230,7 @@ impl Cluster {
         self.hold(subject, colour, guard).await?;
         for key in objects {
             let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-            match call(&format!("delete {key}"), api.delete(&key.name, &DeleteParams::background())).await {
-                Ok(_) => {}
-                // Gone already: that is what was asked for.
-                Err(ClusterError::Refused { code: 404, .. }) => {}
-                Err(error) => return Err(error),
-            }
+            delete(&api, key, &DeleteParams::background()).await?;
         }
         for (key, _) in guard.workloads.iter().filter(|(key, _)| !objects.contains(key)) {
             let Some(workload) = self.get_workload(subject, key).await? else { continue };
@@ -253,7 +248,7 @@ impl Cluster {
     async fn hold(&self, subject: &Subject, colour: Colour, guard: &ColourGuard) -> Result<(), ClusterError> {
         let api = self.api::<Service>(&subject.namespace);
         for live in &subject.live {
-            let service = call_opt(&format!("get Service {live}"), api.get_opt(live)).await?;
+            let service = call(&format!("get Service {live}"), api.get_opt(live)).await?;
             let seen: Option<&ServiceGuard> = guard.services.iter().find(|seen| seen.name == *live);
             let selects =
                 service.as_ref().and_then(|one| one.spec.as_ref()?.selector.as_ref()?.get(&subject.key).cloned());
@@ -286,7 +281,7 @@ impl Cluster {
         key: &ObjectKey,
     ) -> Result<Option<DynamicObject>, ClusterError> {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-        call_opt(&format!("get {key}"), api.get_opt(&key.name)).await
+        call(&format!("get {key}"), api.get_opt(&key.name)).await
     }
 
     /// Patches an object, if it is as it was seen.
@@ -299,7 +294,7 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         patch["metadata"]["resourceVersion"] = version.into();
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let params = by_us();
         call(&format!("patch {key}"), api.patch_metadata(&key.name, &params, &Patch::Merge(&patch))).await.map(drop)
     }
 
@@ -308,12 +303,7 @@ impl Cluster {
         let api = self.dynamic(&subject.namespace, &key.api_version, &key.kind).await?;
         let seen = Preconditions { resource_version: Some(version.to_owned()), uid: None };
         let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::background() };
-        match call(&format!("delete {key}"), api.delete(&key.name, &params)).await {
-            Ok(_) => Ok(()),
-            // Gone already: that is what was asked for.
-            Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        delete(&api, key, &params).await
     }
 }
 

@@ -14,7 +14,7 @@ use super::event::{self, Event, EventKind, lines};
 use super::ids::{AppName, CommitId};
 use super::lock::{Lock, PinState};
 use super::message::FAILED_UNDER_TRAFFIC;
-use super::observed::{Observed, Serving};
+use super::observed::Observed;
 use super::report::{Blocked, Plan, Waiting};
 use super::text::OneLine;
 use super::verdict::{Entry, Verdict};
@@ -160,13 +160,6 @@ fn pinned_images(lock: &Lock, colour: Option<Colour>) -> Vec<OneLine> {
     pin.filter(|pin| pin.state == PinState::Released).map_or_else(Vec::new, |pin| lines(&pin.images))
 }
 
-fn serving(observed: &Observed) -> Option<Colour> {
-    match observed.serving() {
-        Serving::Colour(colour) => Some(colour),
-        Serving::Nothing | Serving::Unclear => None,
-    }
-}
-
 fn start(desired: &Desired, observed: &Observed, colour: Colour) -> Option<Start> {
     let record = observed.colours[colour].record.as_ref()?;
     // `REVISION#N`, and behind an `@` what the running deadline is for.
@@ -183,12 +176,12 @@ fn start(desired: &Desired, observed: &Observed, colour: Colour) -> Option<Start
         attempt: attempt.to_owned(),
         at: record.started_at,
         images: images.unwrap_or_default(),
-        old_images: pinned_images(&desired.lock, serving(observed).filter(|&serving| serving != colour)),
+        old_images: pinned_images(&desired.lock, observed.serving().colour().filter(|&serving| serving != colour)),
     })
 }
 
 fn live(desired: &Desired, observed: &Observed, plan: &Plan) -> Option<Live> {
-    let colour = serving(observed).filter(|&serving| desired.declared == Declared::Colour(serving))?;
+    let colour = observed.serving().colour().filter(|&serving| desired.declared == Declared::Colour(serving))?;
     let settled = !plan.waiting.iter().any(|waiting| matches!(waiting, Waiting::Endpoints { .. }));
     let pin = desired.lock.pins[colour].as_ref().filter(|pin| settled && pin.state == PinState::Released)?;
     let flip = observed.flip();

@@ -289,6 +289,17 @@ pub enum Serving {
     Unclear,
 }
 
+impl Serving {
+    /// The one colour that takes traffic, where there is one.
+    #[must_use]
+    pub const fn colour(&self) -> Option<Colour> {
+        match self {
+            Self::Colour(colour) => Some(*colour),
+            Self::Nothing | Self::Unclear => None,
+        }
+    }
+}
+
 impl Observed {
     /// The live Services.
     pub fn live(&self) -> impl Iterator<Item = &ServiceState> {

@@ -245,8 +245,8 @@ pub enum Blocked {
     LeftBehind {
         /// What stays in the cluster.
         objects: Vec<OneLine>,
-        /// The command that deletes it.
-        delete: OneLine,
+        /// The command that deletes it: a list of kinds is longer than a line from outside may be, and must not be cut.
+        delete: String,
     },
 }
 

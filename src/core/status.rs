@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::colour::{ByColour, Colour};
 use super::desired::{Declared, Desired};
 use super::ids::{AppName, CommitId};
-use super::observed::{CheckOutcome, Drift, Observed, Serving};
+use super::observed::{CheckOutcome, Drift, Observed};
 use super::policy::Policy;
 use super::report::{Alert, Blocked, Phase, Plan, Waiting};
 use super::text::OneLine;
+use super::url::without_credentials;
 use super::verdict::Verdict;
 
 /// One app.
@@ -195,10 +196,7 @@ impl AppStatus {
 
     /// The status after a look and its plan.
     pub fn set(&mut self, desired: &Desired, observed: &Observed, policy: &Policy, plan: &Plan) {
-        let serving = match observed.serving() {
-            Serving::Colour(colour) => Some(colour),
-            Serving::Nothing | Serving::Unclear => None,
-        };
+        let serving = observed.serving().colour();
         let declared = match &desired.declared {
             Declared::Colour(colour) => Some(*colour),
             Declared::Unknown(_) => None,
@@ -229,15 +227,6 @@ impl AppStatus {
         self.error = None;
         self.synced_at = Some(observed.at);
     }
-}
-
-/// An address without its user and password, and without a query, which may hold a token.
-fn without_credentials(repo: &str) -> String {
-    let Some((scheme, rest)) = repo.split_once("://") else { return repo.to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 fn colour_status(desired: &Desired, observed: &Observed, colour: Colour) -> ColourStatus {
@@ -285,14 +274,8 @@ mod tests {
 
     #[test]
     fn a_status_shows_no_credential() {
-        for (repo, shown) in [
-            ("https://user:secret@example.org/shop.git?token=secret", "https://example.org/shop.git"),
-            ("https://secret@example.org", "https://example.org"),
-            ("git@example.org:shop.git", "git@example.org:shop.git"),
-            ("/srv/git/a@b?c.git", "/srv/git/a@b?c.git"),
-        ] {
-            let status = AppStatus::unknown(AppName::new("shop"), "default".into(), repo.into(), "main".into());
-            assert_eq!(status.repo, shown);
-        }
+        let repo = "https://user:secret@example.org/shop.git".to_owned();
+        let status = AppStatus::unknown(AppName::new("shop"), "default".into(), repo, "main".into());
+        assert_eq!(status.repo, "https://example.org/shop.git");
     }
 }

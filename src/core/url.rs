@@ -129,9 +129,42 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Where a repository is, for people: without user and password, and of a URL without a query, which may hold a token.
+#[must_use]
+pub fn without_credentials(location: &str) -> String {
+    let Some((scheme, rest)) = location.split_once("://") else {
+        // `user@host:path` has no place for a password; what looks like one is not shown.
+        let (user, rest) = location.split_once('@').unwrap_or_default();
+        let secret = user.contains(':') && !user.contains('/');
+        return if secret { rest.to_owned() } else { location.to_owned() };
+    };
+    // Where a password holds a `?` nobody has escaped it: what stands behind the last `@` is the host all the same.
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let without_query = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let host = without_query(authority.rsplit('@').next().unwrap_or_default());
+    format!("{scheme}://{host}{}", without_query(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_is_shown_without_its_secrets() {
+        for (location, shown) in [
+            ("https://user:secret@example.org/shop.git?token=secret", "https://example.org/shop.git"),
+            ("https://user:sec?ret@example.org/shop.git", "https://example.org/shop.git"),
+            ("https://example.org?token=secret", "https://example.org"),
+            ("http://secret@example.org", "http://example.org"),
+            ("ssh://git@example.org/shop.git", "ssh://example.org/shop.git"),
+            ("git@example.org:shop.git", "git@example.org:shop.git"),
+            ("ann:secret@example.org:shop.git", "example.org:shop.git"),
+            ("/srv/a@b:c.git", "/srv/a@b:c.git"),
+            ("/srv/git/a@b?c.git", "/srv/git/a@b?c.git"),
+        ] {
+            assert_eq!(without_credentials(location), shown);
+        }
+    }
 
     #[test]
     fn urls_are_read_strictly() {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::clock;
 use super::desk::{self, Content, LETTERS_MAX, Letter, Office};
 use super::outage::{Change, Outage};
 use crate::core::event::{Event, EventKind};
@@ -215,7 +216,7 @@ impl Announcer {
         [out, back]: [EventKind; 2],
         side: impl Fn(&mut Desks) -> &mut Outage,
     ) {
-        let now = desk::now();
+        let now = clock::now();
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let reach = side(&mut desks);
         let change = match answer {

@@ -70,8 +70,9 @@ pub(super) async fn remains_of(
 }
 
 fn blocked(namespace: &str, app: &AppName, remains: &Remains) -> Blocked {
+    // Whatever of these is left of the app after this look is deleted with the rest.
     let mut kinds: BTreeSet<String> = ["deployments".to_owned(), "services".to_owned()].into();
-    for key in &remains.objects {
+    for key in remains.objects.iter().filter(|key| is_name(&key.kind) && is_name(&key.api_version)) {
         // kubectl takes `kind.version.group`, which needs no plural.
         kinds.insert(match key.api_version.split_once('/') {
             Some(("apps", _)) if key.kind == "Deployment" => continue,
@@ -81,9 +82,47 @@ fn blocked(namespace: &str, app: &AppName, remains: &Remains) -> Blocked {
         });
     }
     let kinds: Vec<String> = kinds.into_iter().collect();
-    let delete = format!("kubectl -n {namespace} delete {} -l turquoise.dev/app={app}", kinds.join(","));
     Blocked::LeftBehind {
         objects: remains.objects.iter().take(OBJECTS_SHOWN).map(|key| OneLine::new(&key.to_string())).collect(),
-        delete: OneLine::new(&delete),
+        delete: format!("kubectl -n {namespace} delete {} -l turquoise.dev/app={app}", kinds.join(",")),
+    }
+}
+
+/// Whether a word of an inventory, which is an annotation that anybody may have written, is fit for a command.
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::ObjectKey;
+
+    #[test]
+    fn the_command_names_every_kind_and_is_whole() {
+        let kinds = [
+            ("apps/v1", "StatefulSet"),
+            ("autoscaling/v2", "HorizontalPodAutoscaler"),
+            ("networking.k8s.io/v1", "Ingress"),
+            ("networking.k8s.io/v1", "NetworkPolicy"),
+            ("policy/v1", "PodDisruptionBudget"),
+            ("v1", "ConfigMap"),
+            ("v1", "ServiceAccount"),
+            ("v1", "x;reboot"),
+        ];
+        let objects = kinds.map(|(api_version, kind)| ObjectKey {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: None,
+            name: "web".to_owned(),
+        });
+        let remains = Remains { objects: objects.into(), revisions: BTreeSet::new() };
+        let Blocked::LeftBehind { delete, .. } = blocked("shop", &AppName::new("web"), &remains) else {
+            panic!("another reason")
+        };
+        let expect = "kubectl -n shop delete configmap,deployments,horizontalpodautoscaler.v2.autoscaling,\
+                      ingress.v1.networking.k8s.io,networkpolicy.v1.networking.k8s.io,poddisruptionbudget.v1.policy,\
+                      serviceaccount,services,statefulset.v1.apps -l turquoise.dev/app=web";
+        assert_eq!(delete, expect);
     }
 }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -412,9 +411,4 @@ async fn chronicle(
     let (head, wanted) = (facts.head.clone(), facts.revisions().cloned().collect::<Vec<_>>());
     let read = move || repo.sayings(&app, &head, until.as_ref(), &wanted).map_err(|error| error.to_string());
     tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
-}
-
-/// The time of a message that no look is behind.
-pub(super) fn now() -> Timestamp {
-    clock::now()
 }

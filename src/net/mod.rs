@@ -1,4 +1,5 @@
-//! Requests to hosts that somebody outside named: the one HTTP client with its guards.
+//! Requests to hosts that somebody outside named: the client that messages go through, with its guards. Checks dial by a
+//! client of their own (`checks/request.rs`), which chooses the address itself, behind the same fence.
 //!
 //! - The host must be granted ([`Grants::allows`]), asked of the parsed URL, so that no second parser can disagree.
 //! - The addresses that a name resolves to are looked at, and exactly those are dialled: no second lookup can lead
@@ -13,6 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Url};
 
@@ -174,6 +177,18 @@ impl Client {
         }
         Ok(Answer { status, retry_after, body })
     }
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date, of which one that is over is no time at all. `None` where it is
+/// neither.
+#[must_use]
+pub fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
 /// The innermost words: those around it name the library and, where it was not taken out, the URL.

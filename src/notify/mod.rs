@@ -4,13 +4,11 @@
 //! delivery: its form, its signature, and what the receiver's answer means.
 
 mod format;
-mod sign;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
@@ -19,10 +17,11 @@ use crate::core::event::{Event, Links};
 use crate::core::grants::Grants;
 use crate::core::policy::{Destination, Format, Receiver};
 use crate::core::text::OneLine;
+use crate::core::url::without_credentials;
 use crate::net::{self, Address, Client, NetError};
 
+pub use crate::core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign, verify};
 pub use format::{cloud_event, slack, summary};
-pub use sign::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign, verify};
 
 /// One delivery: a receiver that is slower than that is as good as dead.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,16 +146,9 @@ impl Courier {
         }
     }
 
-    /// `Retry-After`: seconds, or a date.
+    /// The pause that a receiver asks for, within reason.
     fn asked(&self, answer: &net::Answer) -> Option<Duration> {
-        let text = answer.retry_after.as_deref()?.trim();
-        let asked = match text.parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_a_date) => {
-                let until = rfc2822::parse(text).ok()?.timestamp();
-                Duration::try_from(until.duration_since((self.clock)())).unwrap_or(Duration::ZERO)
-            }
-        };
+        let asked = net::retry_after(answer.retry_after.as_deref()?, (self.clock)())?;
         Some(asked.min(RETRY_AFTER_MAX))
     }
 }
@@ -172,15 +164,7 @@ pub fn pause(failures: u32, asked: Option<Duration>, random: f64) -> Duration {
 
 /// The repository as a URI reference, without credentials and query.
 fn source_of(repo: &str) -> String {
-    let plain = repo.split(['?', '#']).next().unwrap_or_default();
-    let plain = match plain.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}/{path}")
-        }
-        None => plain.to_owned(),
-    };
+    let plain = without_credentials(repo);
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@+".contains(&byte);
     let encoded =
         plain.bytes().map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") });

@@ -3,7 +3,7 @@
 use super::{PassError, Reconciler, View};
 use crate::checks::{Ask, Images, Place, Release, Secrets, What, Words};
 use crate::core::ids::CommitId;
-use crate::core::observed::{CheckKey, Serving};
+use crate::core::observed::CheckKey;
 use crate::core::policy::{Asks, Check, Target};
 
 impl Reconciler {
@@ -42,10 +42,7 @@ impl Reconciler {
         let images = |revision: &CommitId, colour| {
             view.desired.render(revision, colour).map(|render| render.images.clone()).unwrap_or_default()
         };
-        let live = match view.observed.serving() {
-            Serving::Colour(colour) => Some(colour).filter(|colour| *colour != key.colour),
-            Serving::Nothing | Serving::Unclear => None,
-        };
+        let live = view.observed.serving().colour().filter(|colour| *colour != key.colour);
         let old = live.and_then(|colour| Some((colour, view.observed.colours[colour].record.as_ref()?)));
         Ok(Release {
             id: key.id(&self.app.name),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
-use super::location::without_credentials;
+use crate::core::url::without_credentials;
 
 /// What a location names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,20 +10,6 @@ use crate::core::text::OneLine;
 /// Branches that an error names: more is a list that nobody reads.
 const BRANCHES_NAMED_MAX: usize = 8;
 
-/// A URL without its user and password, and without a query, which may hold a token.
-pub(super) fn without_credentials(location: &str) -> String {
-    let location = location.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = location.split_once("://") else {
-        // `user@host:path` has no place for a password; what looks like one is not shown.
-        let (user, rest) = location.split_once('@').unwrap_or_default();
-        let secret = user.contains(':') && !user.contains('/');
-        return if secret { rest.to_owned() } else { location.to_owned() };
-    };
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(authority, path)| (authority, Some(path)));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
-}
-
 /// Opens a repository that is exactly there: no search in folders above.
 pub(super) fn open(path: &Path, location: &str) -> Result<Repository, SourceError> {
     Repository::open(path).map_err(|error| {
@@ -108,20 +94,6 @@ pub(super) fn repo_name(location: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_shown_without_their_secrets() {
-        for (location, shown) in [
-            ("https://user:secret@example.org/shop.git?token=secret", "https://example.org/shop.git"),
-            ("ssh://git@example.org/shop.git", "ssh://example.org/shop.git"),
-            ("git@example.org:shop.git", "git@example.org:shop.git"),
-            ("ann:secret@example.org:shop.git", "example.org:shop.git"),
-            ("http://secret@example.org", "http://example.org"),
-            ("/srv/a@b:c.git", "/srv/a@b:c.git"),
-        ] {
-            assert_eq!(without_credentials(location), shown);
-        }
-    }
 
     #[test]
     fn a_repo_is_named_after_its_folder() {

@@ -24,6 +24,7 @@ use git2::{Oid, Repository};
 
 use crate::core::colour::Colour;
 use crate::core::ids::CommitId;
+use crate::core::url::without_credentials;
 
 mod access;
 mod address;
@@ -159,7 +160,7 @@ impl Repo {
     /// # Errors
     /// A location that cannot be understood, settings that do not fit it, or no repository there.
     pub fn open_to_read(location: &str, branch: &str, access: &GitAccess) -> Result<Self, SourceError> {
-        let shown = location::without_credentials(location);
+        let shown = without_credentials(location);
         let (path, origin): (PathBuf, Arc<dyn Origin>) = match address::parse(location)? {
             Place::Path(path) => (path, Arc::new(Local::new(branch))),
             Place::Server(address) => {
@@ -189,7 +190,7 @@ impl Repo {
     pub fn open_here(location: &str, branch: &str) -> Result<Self, SourceError> {
         if matches!(address::parse(location)?, Place::Server(_)) {
             let why = "a commit in your name is made in your clone: give its path, and push".to_owned();
-            return Err(SourceError::Location { location: location::without_credentials(location), why });
+            return Err(SourceError::Location { location: without_credentials(location), why });
         }
         Self::open_to_read(location, branch, &GitAccess::default())
     }

@@ -10,7 +10,7 @@ use crate::core::colour::Colour;
 use crate::core::desired::{Declared, WorkloadSpec};
 use crate::core::ids::ObjectKey;
 use crate::core::lock::PinState;
-use crate::core::observed::{Foreign, Record, ServiceState, Serving};
+use crate::core::observed::{Foreign, Record, ServiceState};
 use crate::core::report::{Blocked, Phase, Plan};
 use crate::core::text::OneLine;
 
@@ -26,10 +26,7 @@ pub(super) fn plan(view: &View<'_>, declared: Colour) -> Option<Plan> {
     if !objects.is_empty() {
         return Some(Plan::blocked(Blocked::NotOurs { objects }));
     }
-    let unknown = match view.observed.serving() {
-        Serving::Colour(serving) => is_unknown(view, serving).then_some(serving),
-        Serving::Nothing | Serving::Unclear => None,
-    };
+    let unknown = view.observed.serving().colour().filter(|serving| is_unknown(view, *serving));
     if let Some(serving) = unknown.filter(|serving| *serving != declared) {
         return Some(Plan::blocked(Blocked::OtherColourServing { serving, declared }));
     }

@@ -76,7 +76,7 @@ fn blocked() -> Vec<Blocked> {
         Blocked::OtherCluster { cluster: words.clone() },
         Blocked::DuplicateName { folders: Vec::new() },
         Blocked::Refused { words: words.clone() },
-        Blocked::LeftBehind { objects: Vec::new(), delete: words },
+        Blocked::LeftBehind { objects: Vec::new(), delete: words.to_string() },
     ];
     let index = |one: &Blocked| match one {
         Blocked::SelectorUnknown { .. } => 0,
