@@ -128,9 +128,13 @@ pub(super) fn check_app(root: &Path, app: &Path) -> Result<(), Blocked> {
     let invalid = |words: String| Blocked::Invalid { problems: vec![OneLine::new(&words)] };
     let file = join(POLICY_FILE);
     let text = std::fs::read_to_string(app.join(POLICY_FILE)).map_err(|error| invalid(format!("{file}: {error}")))?;
-    let policy: Policy = policy::parse(&text).map_err(|problems| Blocked::Invalid {
-        problems: problems.iter().map(|one| OneLine::new(&format!("{file}:{}: {}", one.line, one.message))).collect(),
-    })?;
+    let policy: Policy = policy::parse(&text)
+        .map_err(|problems| Blocked::Invalid { problems: problems.iter().map(|one| one.at(&file)).collect() })?;
+    // At the root the repository's own name counts, which nobody knows here.
+    let own_name = folder.rsplit('/').next().filter(|name| !name.is_empty() && policy.name.is_none());
+    if let Some(problem) = own_name.and_then(|name| policy::wrong_default_name(&file, name)) {
+        return Err(Blocked::Invalid { problems: vec![problem] });
+    }
     let tree = Folder::new(root);
     let mut problems: Vec<OneLine> = lock_problem(app, &join(LOCK_FILE)).into_iter().collect();
     let mut render = |overlay: &str| match Build::new(&tree, &join(overlay)).run() {
@@ -189,4 +193,31 @@ fn name_of(root: &Path, app: &Path) -> Option<String> {
     let policy = policy::parse(&text).ok()?;
     let folder = app.file_name().or_else(|| root.file_name()).map(|name| name.to_string_lossy().into_owned());
     policy.name.map(|name| name.to_string()).or(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_blocks_an_app_is_found_in_its_policy_alone() {
+        const GOOD: &str = "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\n";
+        let root = tempfile::tempdir().expect("a folder");
+        for (folder, text, expect) in [
+            ("Web_App", GOOD, "Web_App/turquoise.yaml: the folder's name `Web_App` is no app name"),
+            ("web", "", "web/turquoise.yaml:"),
+            (
+                "shop",
+                "apiVersion: turquoise.dev/v1alpha1\nkind: BlueGreen\nspec: {wach: 5s}\n",
+                "shop/turquoise.yaml:3: ",
+            ),
+        ] {
+            let app = root.path().join(folder);
+            std::fs::create_dir(&app).expect("a folder");
+            std::fs::write(app.join(POLICY_FILE), text).expect("a policy");
+            let Err(Blocked::Invalid { problems }) = check_app(root.path(), &app) else { panic!("{folder} is good") };
+            let problem = problems[0].as_str();
+            assert!(problem.starts_with(expect) && !problem.contains(":0:"), "{problem}");
+        }
+    }
 }

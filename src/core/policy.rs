@@ -160,6 +160,13 @@ impl Default for Policy {
     }
 }
 
+/// What is wrong with the name that an app without `metadata.name` gets from its folder or repository; `file` is its
+/// turquoise.yaml.
+pub(crate) fn wrong_default_name(file: &str, name: &str) -> Option<OneLine> {
+    let words = || format!("{file}: the folder's name `{name}` is no app name: set `metadata.name`");
+    (!is_dns_label(name)).then(|| OneLine::new(&words()))
+}
+
 /// One thing that is wrong in a `turquoise.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("line {line}: {message}")]
@@ -168,4 +175,15 @@ pub struct PolicyProblem {
     pub line: u64,
     /// What is wrong, and what to write instead.
     pub message: OneLine,
+}
+
+impl PolicyProblem {
+    /// The problem with its place: `turquoise.yaml:7: ...`.
+    #[must_use]
+    pub fn at(&self, file: &str) -> OneLine {
+        match self.line {
+            0 => OneLine::new(&format!("{file}: {}", self.message)),
+            line => OneLine::new(&format!("{file}:{line}: {}", self.message)),
+        }
+    }
 }

@@ -99,12 +99,10 @@ impl Apps {
             Err(_) => self.names.get(folder).cloned().unwrap_or(default),
         };
         let policy = policy.clone().and_then(|policy| {
-            if is_dns_label(name.as_str()) {
-                return Ok(policy);
+            match policy::wrong_default_name(&join(folder, POLICY_FILE), name.as_str()) {
+                Some(problem) => Err(Blocked::Invalid { problems: vec![problem] }),
+                None => Ok(policy),
             }
-            let path = join(folder, POLICY_FILE);
-            let problem = format!("{path}: the folder's name `{name}` is no app name: set `metadata.name`");
-            Err(Blocked::Invalid { problems: vec![OneLine::new(&problem)] })
         });
         App { folder: folder.to_owned(), name, policy }
     }
@@ -178,11 +176,7 @@ fn read_policy(repo: &Repository, id: Oid, path: &str) -> Result<Policy, Blocked
     let Ok(text) = std::str::from_utf8(&bytes) else {
         return invalid(vec![OneLine::new(&format!("{path}: is not UTF-8"))]);
     };
-    policy::parse(text).or_else(|problems| {
-        let place = |line: u64| if line == 0 { path.to_owned() } else { format!("{path}:{line}") };
-        let problems = problems.iter().map(|one| OneLine::new(&format!("{}: {}", place(one.line), one.message)));
-        invalid(problems.collect())
-    })
+    policy::parse(text).or_else(|problems| invalid(problems.iter().map(|one| one.at(path)).collect()))
 }
 
 /// Two apps of one name would write the same objects: both are blocked.
@@ -197,13 +191,4 @@ fn block_duplicates(apps: &mut [App]) {
             app.policy = Err(Blocked::DuplicateName { folders: folders.clone() });
         }
     }
-}
-
-/// A name that fits into an object's name and a label: RFC 1123.
-fn is_dns_label(name: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    name.len() <= 63
-        && edge(name.chars().next())
-        && edge(name.chars().next_back())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
