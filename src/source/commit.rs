@@ -36,20 +36,8 @@ pub enum Committed {
     Stale,
 }
 
-/// Who turquoise's commits are by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The name.
-    pub name: String,
-    /// The address.
-    pub email: String,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self { name: "turquoise".into(), email: "turquoise@localhost".into() }
-    }
-}
+/// Who turquoise's commits are by: name and address. Those that people ask for are in their own name (`person`).
+const AUTHOR: (&str, &str) = ("turquoise", "turquoise@localhost");
 
 impl Repo {
     /// Commits to the branch. Where HEAD is not the commit's parent any more, but what came since does not concern the
@@ -71,7 +59,7 @@ impl Repo {
         let failed = |blocked: &Blocked| SourceError::Render { commit: commit.parent.clone(), words: words(blocked) };
         let policy = app.policy.as_ref().map_err(failed)?;
         let cluster = self.cluster.as_deref();
-        let order = Order { app, commit, cluster, identity: &self.identity, origin: &*self.origin };
+        let order = Order { app, commit, cluster, origin: &*self.origin };
         // Renders take their time: they are done before the others are made to wait.
         let prepared = self.at_desk(app, |git, _, papers| {
             self.origin.may_publish(git)?;
@@ -97,7 +85,6 @@ pub(super) struct Order<'a> {
     pub(super) commit: &'a Commit,
     /// The cluster that a lock is for, where the operator named it.
     pub(super) cluster: Option<&'a str>,
-    pub(super) identity: &'a Identity,
     /// Where the branch lives.
     pub(super) origin: &'a dyn Origin,
 }
@@ -161,7 +148,7 @@ pub(super) fn land(
     let parent = repo.find_commit(onto).map_err(git("a commit cannot be found"))?;
     let tree = write_tree(repo, &parent, &prepared.edits)?;
     let tree = repo.find_tree(tree).map_err(git("the new tree cannot be read"))?;
-    let signature = Signature::now(&order.identity.name, &order.identity.email).map_err(git("no valid author"))?;
+    let signature = Signature::now(AUTHOR.0, AUTHOR.1).map_err(git("no valid author"))?;
     let shape = order.app.policy.as_ref().map(|policy| policy.commits.clone()).unwrap_or_default();
     let message = commit_message(order.commit, &order.app.name, branch, &shape);
     let made = repo

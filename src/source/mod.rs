@@ -61,7 +61,7 @@ mod tests;
 
 pub use crate::core::access::GitAccess;
 pub use apps::App;
-pub use commit::{Committed, Identity};
+pub use commit::Committed;
 pub use error::SourceError;
 pub use history::{CommitNote, HistoryEntry};
 pub use person::{Errand, FileChange, NothingToDo};
@@ -85,7 +85,6 @@ pub struct Repo {
     branch: String,
     origin: Arc<dyn Origin>,
     cluster: Option<String>,
-    identity: Identity,
     handles: Handles,
     reach: Reach,
     /// Held by whoever moves the branch: commits of one repo are made one after another.
@@ -172,7 +171,6 @@ impl Repo {
             branch: branch.to_owned(),
             origin,
             cluster: None,
-            identity: Identity::default(),
             handles: Handles::open(path, &shown)?,
             location: shown,
             reach: Reach::default(),
@@ -199,12 +197,6 @@ impl Repo {
     #[must_use]
     pub fn for_cluster(self, cluster: Option<String>) -> Self {
         Self { cluster, ..self }
-    }
-
-    /// The same, with another author of its commits.
-    #[must_use]
-    pub fn signed_by(self, identity: Identity) -> Self {
-        Self { identity, ..self }
     }
 
     /// Where it is, without credentials.

@@ -21,11 +21,6 @@ impl Clock {
         self.offset_ms.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 
-    /// Moves the clock back.
-    pub fn jump_back(&self, by: Duration) {
-        self.offset_ms.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
-    }
-
     /// The time now.
     #[expect(clippy::disallowed_methods, reason = "the sandbox's own clock; the daemon's is another process's")]
     pub(crate) fn now(&self) -> Timestamp {
