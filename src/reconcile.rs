@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::checks::Runner;
 use crate::cluster::{Cluster, ClusterError, Subject};
-use crate::core::action::{Action, Commit};
+use crate::core::action::{Action, ApplyOverlay, Commit};
 use crate::core::colour::Colour;
 use crate::core::describe::describe;
 use crate::core::desired::{Desired, Role};
@@ -344,17 +344,7 @@ impl Reconciler {
     async fn write(&self, action: &Action, view: &View) -> Result<Did, PassError> {
         let (cluster, subject) = (&self.cluster, &view.subject);
         Ok(match action {
-            Action::ApplyOverlay(apply) => {
-                let objects = self.objects(&apply.render, Part::Live).await?;
-                let overlay = view.desired.overlay(&apply.render);
-                cluster.apply_overlay(subject, apply, overlay, &objects).await?;
-                let first = apply.objects.iter().any(|key| key.kind == "Service" && subject.live.contains(&key.name));
-                let record = view.observed.colours[apply.live].record.as_ref();
-                match record.filter(|_| first && view.observed.serving() == Serving::Nothing) {
-                    Some(record) => Did::WentLive { colour: apply.live, revision: record.revision.clone() },
-                    None => Did::Other("applied the live overlay"),
-                }
-            }
+            Action::ApplyOverlay(apply) => self.apply_overlay(apply, view).await?,
             Action::Deploy(deploy) => {
                 let objects = self.objects(&deploy.render, Part::Colour(deploy.colour)).await?;
                 cluster.deploy(subject, deploy, &objects).await?;
@@ -421,6 +411,18 @@ impl Reconciler {
                 Did::Other("ended the watch")
             }
             Action::Check { .. } | Action::Commit(_) => Did::Other("nothing to write"),
+        })
+    }
+
+    async fn apply_overlay(&self, apply: &ApplyOverlay, view: &View) -> Result<Did, PassError> {
+        let (subject, overlay) = (&view.subject, view.desired.overlay(&apply.render));
+        let objects = self.objects(&apply.render, Part::Live).await?;
+        self.cluster.apply_overlay(subject, apply, overlay, &objects).await?;
+        let first = apply.objects.iter().any(|key| key.kind == "Service" && subject.live.contains(&key.name));
+        let record = view.observed.colours[apply.live].record.as_ref();
+        Ok(match record.filter(|_| first && view.observed.serving() == Serving::Nothing) {
+            Some(record) => Did::WentLive { colour: apply.live, revision: record.revision.clone() },
+            None => Did::Other("applied the live overlay"),
         })
     }
 
