@@ -111,8 +111,9 @@ mod tests {
         (sender, Mandate::new(term))
     }
 
+    /// Far enough away for a busy machine to begin something before it.
     fn soon() -> Moment {
-        clock::moment().plus(Duration::from_millis(40))
+        clock::moment().plus(Duration::from_millis(400))
     }
 
     #[tokio::test]
@@ -129,9 +130,9 @@ mod tests {
     #[tokio::test]
     async fn a_prolonged_term_lets_work_go_on_and_a_revoked_one_ends_it() {
         let (sender, long) = mandate(Term::Until(soon()));
-        let end = soon().plus(Duration::from_millis(60));
+        let end = soon().plus(Duration::from_secs(60));
         sender.send(Term::Until(end)).expect("heard");
-        let slow = tokio::time::sleep(Duration::from_millis(70));
+        let slow = tokio::time::sleep(Duration::from_millis(500));
         assert_eq!(long.during(slow).await, Some(()), "beyond the first end");
 
         let (sender, revoked) = mandate(Term::Until(clock::moment().plus(Duration::from_secs(3600))));
@@ -144,12 +145,12 @@ mod tests {
     /// As after a freeze: the thread sleeps through the term's end in the middle of the work, and what it waited for is there.
     #[tokio::test]
     async fn a_step_after_the_end_is_not_taken_though_it_could_be() {
-        let (_sender, short) = mandate(Term::Until(soon()));
+        let (_sender, short) = mandate(Term::Until(clock::moment().plus(Duration::from_millis(1_000))));
         let mut steps = 0;
         let work = async {
             loop {
                 steps += 1;
-                std::thread::sleep(Duration::from_millis(30));
+                std::thread::sleep(Duration::from_millis(600));
                 tokio::task::yield_now().await;
             }
         };
