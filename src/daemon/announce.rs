@@ -57,6 +57,13 @@ struct OpenDesk {
     facts: Option<Facts>,
 }
 
+impl OpenDesk {
+    /// Whether somebody takes letters in there. A desk ends with the mandate under which it was opened.
+    fn is_at_work(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+}
+
 impl Announcer {
     pub(super) fn new(office: Option<Office>, location: String) -> Self {
         Self { office, location, desks: Arc::default(), at_work: TaskTracker::new() }
@@ -156,6 +163,7 @@ impl Announcer {
             if let Some(desk) = desks.open.get_mut(&app.name)
                 && desk.facts.as_ref().is_some_and(|last| last.same(&facts))
                 && desk.app == *app
+                && desk.is_at_work()
             {
                 return;
             }
@@ -176,7 +184,7 @@ impl Announcer {
         let service = service.or_else(|| old.as_ref().and_then(|desk| desk.service.clone()));
         let (app_now, namespace_now) = (Arc::clone(app), namespace.to_owned());
         let letter = Box::new(Letter { app: app_now, namespace: namespace_now, service: service.clone(), content });
-        let (inbox, handed_in) = match old.as_ref().filter(|desk| desk.namespace == namespace) {
+        let (inbox, handed_in) = match old.as_ref().filter(|desk| desk.namespace == namespace && desk.is_at_work()) {
             Some(desk) => (desk.inbox.clone(), desk.inbox.try_send(letter).is_ok()),
             None => {
                 let (inbox, letters) = mpsc::channel(LETTERS_MAX);

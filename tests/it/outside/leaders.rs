@@ -184,7 +184,8 @@ fn a_leader_frozen_between_push_and_patch_writes_nothing_when_it_is_let_go() {
 
 #[test]
 fn a_leader_frozen_anywhere_and_let_go_writes_nothing_and_may_lead_again_later() {
-    let Some(mut world) = world(bare(|_| {})) else { return };
+    let receiver = Receiver::start(Manner::Well);
+    let Some(mut world) = world(bare(|clone| notify(clone, &receiver))) else { return };
     let mut colour = "green";
     for (moment, version) in [40, 200, 450].map(Duration::from_millis).into_iter().zip(["1.1.0", "2.0.0", "3.0.0"]) {
         let leader = world.until_led();
@@ -199,6 +200,8 @@ fn a_leader_frozen_anywhere_and_let_go_writes_nothing_and_may_lead_again_later()
         world.watch(other(leader));
         world.stage.until_live(colour, version);
         assert_eq!(world.stage.verdicts(&bump, "released"), 1);
+        // Also by one that has led before.
+        world.until("the message", || receiver.stories().contains(&format!("live {bump}")));
         let written = world.wire(leader).written_since(let_go);
         assert!(written.is_empty(), "frozen after {moment:?}: {written:#?}\n{}", world.log(leader));
         colour = if colour == "green" { "blue" } else { "green" };
