@@ -5,6 +5,7 @@ use std::fmt;
 
 /// One problem of a build, for people: what, why, and often what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BuildError {
     /// The file, as a path in the tree.
     pub path: String,
@@ -100,6 +101,7 @@ impl BuildErrors {
 /// # Ok::<(), turquoise_kustomize::BuildErrors>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// The file, as a path in the tree.
     pub path: String,

@@ -8,6 +8,7 @@ use crate::yaml;
 
 /// The objects of a build in the order in which they are printed.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Output {
     /// The objects.
     pub objects: Vec<Object>,
@@ -47,6 +48,7 @@ impl Output {
 /// # Ok::<(), turquoise_kustomize::BuildErrors>(())
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Object {
     /// The object, always a map.
     pub(crate) value: Value,

@@ -78,6 +78,7 @@ pub(crate) enum Behavior {
 
 /// Where an object came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Origin {
     /// The file, as a path in the tree; for generated objects the kustomization.
     pub path: String,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Renders random kustomizations with this crate and with the original, and shows where the two differ.
 
-    python3 differential.py --ours target/release/examples/render --seeds 0:500 [--theirs 'kubectl kustomize'] [--keep DIR]
+    python3 differential.py --ours target/release/examples/render --seeds 0:500 [--many] [--theirs 'kubectl kustomize'] [--keep DIR]
 
 Not part of `cargo test`: it needs the original. A difference found here becomes a case of tests/it.
 """
@@ -520,6 +520,91 @@ def tree(seed, root, focus):
     dressed(r, os.path.join(root, "top"), k)
 
 
+# What a tree of many features is made of: kinds that refer to each other most.
+TALKATIVE = ["Deployment", "Service", "ConfigMap", "ServiceAccount", "RoleBinding", "ClusterRoleBinding", "Role", "ClusterRole", "Ingress",
+             "StatefulSet", "CronJob", "Secret", "Thing", "HorizontalPodAutoscaler", "Namespace"]
+LABEL_FIELDS = [
+    [{"path": "spec/template/metadata/labels", "create": True, "kind": "Deployment"}],
+    [{"path": "spec/jobTemplate/spec/template/metadata/labels", "create": True, "kind": "CronJob"},
+     {"path": "spec/selector", "kind": "Service", "version": "v1"}],
+    [{"path": "spec/list/labels", "create": True, "kind": "Thing"}],
+]
+VALIDATOR = {"apiVersion": "builtin", "kind": "LabelTransformer", "metadata": {"name": "v"}, "labels": {}, "fieldSpecs": []}
+
+
+def talkative(r, count):
+    """Objects of which no two have the same kind and name, whatever their namespaces become."""
+    out = {}
+    for _ in range(count):
+        o = resource(r, r.choice(TALKATIVE + KINDS), r.choice(NAMES))
+        out.setdefault((o["apiVersion"].split("/")[0], o["kind"], o["metadata"]["name"]), o)
+    return list(out.values())
+
+
+def likely(r, k, known, top):
+    """Makes a kustomization likely to render, and adds what `kustomization` does not."""
+    scaled = [o["metadata"]["name"] for o in known if o["kind"] in ("Deployment", "StatefulSet", "ReplicaSet")]
+    if k.pop("replicas", None) and scaled:
+        k["replicas"] = [{"name": r.choice(scaled), "count": r.randint(0, 5)}]
+    for field, kind in (("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")):
+        there = [o["metadata"]["name"] for o in known if o["kind"] == kind]
+        generators = {}
+        for g in k.pop(field, []):
+            if g.get("behavior") in ("merge", "replace") and there:
+                g["name"] = r.choice(there)
+                g.pop("namespace", None)
+            else:
+                g.pop("behavior", None)
+                g["name"] = "gen%d" % r.randint(0, 3)
+            generators.setdefault(g["name"], g)
+        if generators:
+            k[field] = list(generators.values())
+    if r.maybe(0.3):
+        k.setdefault("labels", []).append({"pairs": {"f": "v"}, "fields": r.choice(LABEL_FIELDS), "includeTemplates": r.maybe(0.4)})
+    if r.maybe(0.15) and top:
+        k["validators"] = [yaml_dump(VALIDATOR)]
+    if r.maybe(0.12):
+        k["generators"] = [yaml_dump({"apiVersion": "builtin", "kind": "ConfigMapGenerator", "metadata": {"name": "plug%d" % r.randint(0, 2)}, "literals": ["A=b"]})]
+    if r.maybe(0.1) and known:
+        o = r.choice(known)
+        patch = {"apiVersion": o["apiVersion"], "kind": r.choice([o["kind"], "Other"]),
+                 "metadata": {"name": r.choice(["newname", o["metadata"]["name"]]), "labels": {"z": None}}}
+        k.setdefault("patches", []).append({"target": {"kind": o["kind"], "name": o["metadata"]["name"]}, "patch": yaml_dump(patch),
+                                            "options": {"allowNameChange": r.maybe(), "allowKindChange": r.maybe()}})
+    return k
+
+
+def tree_of_many(seed, root, focus):
+    """Like `tree`, with more features and layers at once; fewer of these render."""
+    r = Random("many %d" % seed)
+    weights = {f: 0.45 for f in r.sample(FEATURES, r.randint(4, 9))}
+    if focus:
+        weights[focus] = 1.0
+    known = talkative(r, r.randint(3, 9))
+
+    def layer(name, resources, share, top=False, component=False, **more):
+        patched = known if top or component or name != "base" or r.maybe(0.4) else []
+        k = likely(r, kustomization(r, patched, top, {f: w * share for f, w in weights.items()}), known, top)
+        if component:
+            k["apiVersion"], k["kind"] = "kustomize.config.k8s.io/v1alpha1", "Component"
+        k["resources"] = resources
+        k.update(more)
+        dressed(r, os.path.join(root, name), k)
+        return ["../" + name]
+
+    write(os.path.join(root, "base/all.yaml"), "---\n".join(yaml_dump(o) for o in known))
+    layers = layer("base", ["all.yaml"], 0.5)
+    for i in range(r.choice([0, 0, 1, 2])):
+        components = {"components": ["../component%d" % r.randint(0, 1)]} if r.maybe(0.3) else {}
+        layers = layer("middle%d" % i, layers, 0.6, **components)
+    if r.maybe(0.25):
+        layers = sum((layer(arm, layers, 0.4, nameSuffix="-" + arm) for arm in ("blue", "green")), [])
+    for i in range(2):
+        layer("component%d" % i, [], 0.5, component=True)
+    components = {"components": r.sample(["../component0", "../component1"], r.randint(1, 2))} if r.maybe(0.4) else {}
+    layer("top", layers, 1.0, top=True, **components)
+
+
 def run(command, directory):
     try:
         done = subprocess.run(command + [directory], capture_output=True, timeout=60)
@@ -530,7 +615,7 @@ def run(command, directory):
 
 def compare(seed, args):
     root = tempfile.mkdtemp(prefix="kz%d-" % seed, dir=args.folder)
-    tree(seed, root, args.focus)
+    (tree_of_many if args.many else tree)(seed, root, args.focus)
     top = os.path.join(root, "top")
     ours, theirs = run(args.ours.split(), top), run(args.theirs.split(), top)
     verdict = "same"
@@ -560,6 +645,7 @@ def main():
     p.add_argument("--theirs", default="kubectl kustomize")
     p.add_argument("--seeds", default="0:200")
     p.add_argument("--focus", choices=FEATURES)
+    p.add_argument("--many", action="store_true", help="many features and layers at once")
     p.add_argument("--keep")
     p.add_argument("--jobs", type=int, default=2)
     args = p.parse_args()

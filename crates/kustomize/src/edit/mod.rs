@@ -23,6 +23,7 @@ const COMBINATIONS_MAX: usize = 64;
 
 /// One file's change.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileEdit {
     /// The file, as a path in the tree with links resolved.
     pub path: String,

@@ -30,6 +30,7 @@ pub(crate) use style::prints_plain;
 
 /// One document of a file.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Document {
     pub(crate) value: Value,
     /// The line on which the document's content begins, from 1.
@@ -55,6 +56,7 @@ impl Document {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
+#[non_exhaustive]
 pub struct YamlError {
     /// The line, from 1.
     pub line: usize,

@@ -15,6 +15,7 @@ pub struct Span {
 
 /// A node of the text: the same shape as the value, with places.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Node {
     /// Where it stands.
     pub span: Span,
@@ -43,6 +44,7 @@ pub enum NodeKind {
 
 /// One entry of a map.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Entry {
     /// The key as a string.
     pub key: String,
