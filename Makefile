@@ -1,5 +1,5 @@
 # Two commands are enough for a newcomer: `make demo` and `make test`.
-.PHONY: help demo test page-test build bench bench-kustomize bench-scale fuzz soak cluster cluster-down e2e e2e-core e2e-sabotage differences images clean
+.PHONY: help demo test page-test build bench bench-kustomize bench-scale bench-e2e fuzz soak cluster cluster-down e2e e2e-core e2e-sabotage differences images clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,7 @@ test: ## Everything that CI runs: format, lints, all tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
+	@$(MAKE) --no-print-directory e2e-core
 
 build: ## The binary, optimised: target/release/turquoise
 	@scripts/tools build
@@ -27,6 +28,10 @@ bench-scale: ## 1, 100, 500 and 1,000 apps in 20 repositories: first look, at re
 	@scripts/tools build
 	cargo build --release --package turquoise --package turquoise-bench --bins
 	@built=$${CARGO_TARGET_DIR:-target}/release; $$built/bench-scale --turquoise $$built/turquoise $(ARGS)
+
+bench-e2e: ## 20 releases and 1, 100 and 500 apps on a real Kubernetes, beside a bare client: appended to bench/RESULTS.md
+	@scripts/tools build
+	@e2e/bench $(ARGS)
 
 bench-kustomize: ## Rendering compared with kubectl's on generated trees: ratio, growth, memory
 	@scripts/tools test

@@ -1,7 +1,7 @@
 //! The floor: what a bare client reaches on the same machine in the same run. It applies the overlay, waits until it is
 //! rolled out and patches the Service, without git, checks, records or guards.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Namespace, Service};
@@ -11,38 +11,40 @@ use serde_json::{Value, json};
 
 use crate::figures::ms_between;
 use crate::journal::{Journal, LIVE, What};
-use crate::releases::{VERSIONS, holds, live_address, other};
+use crate::releases::{Moments, VERSIONS, holds, other, selects};
 use crate::stage::Stage;
 use crate::traffic::Traffic;
 
-/// Where the bare client works: out of turquoise's sight.
-const NAMESPACE: &str = "floor";
+/// After the first new answer, until the last old one has come: a request takes milliseconds.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
-/// What the bare client reached, in milliseconds.
+/// What the bare client reached.
 #[derive(Debug, Default)]
 pub(crate) struct Floor {
-    /// First apply to live.
-    pub(crate) to_live: Vec<f64>,
-    /// The same without the pods' own start.
-    pub(crate) beyond_pods: Vec<f64>,
-    /// A patch of the selector to EndpointSlices on the other colour, both warm.
+    /// Its releases; each begins with the first apply.
+    pub(crate) releases: Vec<Moments>,
+    /// A patch of the selector to EndpointSlices on the other colour, both warm, in milliseconds.
     pub(crate) reverts: Vec<f64>,
 }
 
 struct Bare {
     client: Client,
+    namespace: String,
     journal: Journal,
     services: Api<Service>,
 }
 
 /// Releases and reverts by a bare client.
 pub(crate) async fn measure(stage: &Stage, releases: u32, reverts: u32) -> anyhow::Result<Floor> {
-    let client = stage.client().await?;
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
-    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    let (client, name) = (stage.client().await?, stage.floor_namespace());
+    if !stage.is_real() {
+        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+    }
     let bare = Bare {
-        journal: Journal::start(&client, NAMESPACE, None),
-        services: Api::namespaced(client.clone(), NAMESPACE),
+        journal: Journal::start(&client, name, None),
+        services: Api::namespaced(client.clone(), name),
+        namespace: name.to_owned(),
         client,
     };
     stage.set_tag(VERSIONS[0])?;
@@ -53,7 +55,7 @@ pub(crate) async fn measure(stage: &Stage, releases: u32, reverts: u32) -> anyho
     let mut serving = "blue";
     let start = Instant::now();
     bare.flip(serving).await?;
-    let traffic = Traffic::start(live_address(&bare.client, NAMESPACE).await?);
+    let traffic = Traffic::start(stage.live_address(&bare.client, name).await?);
     traffic.first_answer(VERSIONS[0], start).await?;
 
     let mut floor = Floor::default();
@@ -61,13 +63,15 @@ pub(crate) async fn measure(stage: &Stage, releases: u32, reverts: u32) -> anyho
         let candidate = other(serving);
         stage.set_tag(version)?;
         let objects = stage.render(candidate)?;
-        let start = Instant::now();
+        let begun = Instant::now();
         bare.roll_out(&objects).await?;
         let endpoints = bare.flip(candidate).await?;
-        let live = endpoints.max(traffic.first_answer(version, start).await?);
-        let (first_pod, last_ready) = bare.journal.pods_start(candidate, start, endpoints)?;
-        floor.to_live.push(ms_between(start, live));
-        floor.beyond_pods.push(ms_between(start, live) - ms_between(first_pod, last_ready));
+        let patched = bare.journal.first("the floor's switch", begun, |what| selects(what, candidate)).await?;
+        let answered = traffic.first_answer(version, begun).await?;
+        tokio::time::sleep(LAST_ANSWERS).await;
+        let last_old = traffic.last_other(version, begun).context("nobody asked before")?;
+        let (first_pod, last_ready) = bare.journal.pods_start(candidate, begun, endpoints)?;
+        floor.releases.push(Moments { begun, first_pod, last_ready, patched, endpoints, answered, last_old });
         serving = candidate;
     }
     for _ in 0..reverts {
@@ -85,7 +89,7 @@ impl Bare {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let name = object["metadata"]["name"].as_str().context("an object has no name")?;
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
         Ok(api.patch(name, &PatchParams::apply("bench").force(), &Patch::Apply(object)).await?)
     }
 

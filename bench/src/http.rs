@@ -29,6 +29,6 @@ async fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     if head.split_whitespace().nth(1) == Some("200") {
         Ok(body.to_owned())
     } else {
-        Err(io::Error::other(head.lines().next().unwrap_or_default().to_owned()))
+        Err(io::Error::other(format!("{}: {body}", head.lines().next().unwrap_or_default())))
     }
 }

@@ -1,4 +1,5 @@
 //! `make bench`: releases and reverts in the embedded cluster, measured from outside, and the daemon's memory after them.
+//! `make bench-e2e` does the same in a real one.
 //!
 //! The sandbox, turquoise and git are processes of their own, as at work; this one pushes, watches the API server, asks
 //! the live Service and looks at `/proc`. Everything is measured from rest: the next push waits until the last release is
@@ -9,6 +10,7 @@ mod floor;
 mod http;
 mod journal;
 mod machine;
+mod real;
 mod releases;
 mod report;
 mod stage;
@@ -16,14 +18,17 @@ mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 
+use real::Real;
+use releases::Extent;
 use report::{Report, Written};
 use stage::Stage;
 
-/// Measures releases in the embedded cluster; exits 1 where a threshold is missed.
+/// Measures releases in the embedded cluster, or in a real one; exits 1 where a threshold is missed.
 #[derive(Debug, Parser)]
 #[command(name = "bench-releases")]
 struct Args {
@@ -39,6 +44,11 @@ struct Args {
     /// Reverts to measure, each of the one before
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     reverts: u32,
+    /// How long turquoise is watched at rest, after the releases
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    rest: u64,
+    #[command(flatten)]
+    real: Real,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
@@ -71,7 +81,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<Report> {
-    let mut stage = Stage::open(&args.turquoise, &args.example)?;
+    let mut stage = Stage::open(&args.turquoise, &args.example, &args.real)?;
     let measured = measure(&mut stage, &args).await;
     let report = measured.with_context(|| format!("turquoise's last words:\n{}", stage.last_words()))?;
     if args.json {
@@ -89,9 +99,15 @@ async fn run(args: Args) -> anyhow::Result<Report> {
 
 async fn measure(stage: &mut Stage, args: &Args) -> anyhow::Result<Report> {
     let machine = machine::Machine::look();
-    let measured = releases::measure(stage, args.releases, args.reverts).await?;
+    let extent = Extent {
+        releases: args.releases,
+        reverts: args.reverts,
+        rest: Duration::from_secs(args.rest),
+        audit: args.real.audit.as_deref(),
+    };
+    let measured = releases::measure(stage, &extent).await?;
     // What turquoise does at rest is no part of what a bare client costs.
     stage.stop_turquoise();
     let floor = floor::measure(stage, args.releases.div_ceil(2), args.reverts).await?;
-    Ok(Report::new(machine, &measured, &floor))
+    Ok(Report::new(machine, stage.is_real(), &measured, &floor))
 }

@@ -1,4 +1,5 @@
-//! Processes, files and git: the sandbox, turquoise, a bare repository and a person's clone of it in a folder of their own.
+//! Processes, files and git: the sandbox or a place in a real cluster, turquoise, a bare repository and a person's clone of it
+//! in a folder of their own.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -7,11 +8,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http;
+use crate::journal::LIVE;
+use crate::real::{Place, Real};
 
 /// A step that takes longer has failed.
 const STEP_MAX: Duration = Duration::from_secs(60);
@@ -21,32 +26,48 @@ const LOOK: Duration = Duration::from_millis(20);
 const LAST_WORDS_LINES: usize = 12;
 /// Where a release is a new tag.
 const BASE: &str = "base/kustomization.yaml";
+/// The example's live port.
+const PORT: u16 = 8080;
+
+/// Where the app runs.
+enum World {
+    Embedded(Child),
+    /// An administrator's kubeconfig, and what ends with this value.
+    Real {
+        admin: PathBuf,
+        _place: Place,
+    },
+}
 
 /// Everything in it ends with it.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     turquoise: PathBuf,
-    sandbox: Child,
+    world: World,
+    namespace: String,
+    /// Where the bare client works: out of turquoise's sight.
+    floor: String,
     daemon: Option<Child>,
     listen: SocketAddr,
 }
 
 impl Stage {
     /// The example in a bare repository, a clone of it, and a cluster; turquoise does not run yet.
-    pub(crate) fn open(turquoise: &Path, example: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(turquoise: &Path, example: &Path, real: &Real) -> anyhow::Result<Self> {
         let turquoise = turquoise.canonicalize().with_context(|| {
             format!("failed to find the turquoise binary {}; `make bench` builds it", turquoise.display())
         })?;
         let folder = tempfile::Builder::new().prefix("turquoise-bench-").tempdir()?;
-        let sandbox = Command::new(&turquoise)
-            .args(["sandbox", "--kubeconfig"])
-            .arg(folder.path().join("kubeconfig"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to start the sandbox")?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let stage = Self { folder, turquoise, sandbox, daemon: None, listen };
+        let (world, namespace, floor) = if let Some(admin) = &real.kubeconfig {
+            let namespace = format!("turquoise-bench-{}", std::process::id());
+            let floor = format!("{namespace}-floor");
+            let _place = Place::open(real, folder.path(), vec![namespace.clone(), floor.clone()])?;
+            (World::Real { admin: admin.clone(), _place }, namespace, floor)
+        } else {
+            (World::Embedded(sandbox(&turquoise, folder.path())?), "default".to_owned(), "floor".to_owned())
+        };
+        let stage = Self { folder, turquoise, world, namespace, floor, daemon: None, listen };
         stage.git(&["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"], "")?;
         copy(example, &stage.clone_path()).with_context(|| format!("failed to copy {}", example.display()))?;
         stage.person(&["init", "--quiet", "--initial-branch=main"])?;
@@ -54,19 +75,54 @@ impl Stage {
         stage.person(&["add", "--all"])?;
         stage.person(&["commit", "--quiet", "--message=The shop"])?;
         stage.person(&["push", "--quiet", "--set-upstream", "origin", "main"])?;
-        let start = Instant::now();
-        while !stage.folder.path().join("kubeconfig").exists() {
-            ensure!(start.elapsed() < STEP_MAX, "the sandbox did not start");
-            std::thread::sleep(LOOK);
-        }
         Ok(stage)
     }
 
-    /// A client of the cluster.
+    /// A client of the cluster, as its administrator.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        let file = Kubeconfig::read_from(self.folder.path().join("kubeconfig"))?;
+        let file = match &self.world {
+            World::Embedded(_) => self.folder.path().join("kubeconfig"),
+            World::Real { admin, .. } => admin.clone(),
+        };
+        let file = Kubeconfig::read_from(file)?;
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
+    }
+
+    /// turquoise's namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The bare client's.
+    pub(crate) fn floor_namespace(&self) -> &str {
+        &self.floor
+    }
+
+    /// Whether the cluster is a real one.
+    pub(crate) fn is_real(&self) -> bool {
+        matches!(self.world, World::Real { .. })
+    }
+
+    /// Where the live Service of a namespace answers on this machine: at its own address in the embedded cluster, at a node
+    /// port of a real one.
+    pub(crate) async fn live_address(&self, client: &Client, namespace: &str) -> anyhow::Result<SocketAddr> {
+        let api = Api::<Service>::namespaced(client.clone(), namespace);
+        if !self.is_real() {
+            let address = api.get(LIVE).await?.spec.and_then(|spec| spec.cluster_ip);
+            return Ok(SocketAddr::new(address.context("the live Service has no address")?.parse()?, PORT));
+        }
+        // git does not speak of it, so it is nobody's drift.
+        let patch = Patch::Merge(json!({"spec": {"type": "NodePort"}}));
+        let service = api.patch(LIVE, &PatchParams::default(), &patch).await?;
+        let port = service.spec.and_then(|spec| spec.ports?.first()?.node_port).context("no node port")?;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?));
+        let start = Instant::now();
+        while http::get(address, "/").await.is_err() {
+            ensure!(start.elapsed() < STEP_MAX, "{address} does not answer");
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(address)
     }
 
     // ---- turquoise
@@ -124,10 +180,10 @@ impl Stage {
         }
     }
 
-    /// How often turquoise has looked at its app.
-    pub(crate) async fn looks(&self) -> anyhow::Result<u64> {
+    /// The sum of one of turquoise's counters over all its labels.
+    pub(crate) async fn counted(&self, name: &str) -> anyhow::Result<u64> {
         let text = http::get(self.listen, "/metrics").await.context("failed to ask for the metrics")?;
-        let lines = text.lines().filter(|line| line.starts_with("turquoise_looks_total"));
+        let lines = text.lines().filter(|line| line.starts_with(name));
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
@@ -213,8 +269,30 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.stop_turquoise();
-        end(&mut self.sandbox);
+        if let World::Embedded(sandbox) = &mut self.world {
+            end(sandbox);
+        }
     }
+}
+
+fn sandbox(turquoise: &Path, folder: &Path) -> anyhow::Result<Child> {
+    let kubeconfig = folder.join("kubeconfig");
+    let mut sandbox = Command::new(turquoise)
+        .args(["sandbox", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("failed to start the sandbox")?;
+    let start = Instant::now();
+    while !kubeconfig.exists() {
+        if start.elapsed() > STEP_MAX {
+            end(&mut sandbox);
+            bail!("the sandbox did not start");
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(sandbox)
 }
 
 fn end(child: &mut Child) {

@@ -72,6 +72,13 @@ impl Traffic {
         new.map(|answer| answer.got).min()
     }
 
+    /// When the last answer of another version came to a request that was sent after a moment.
+    pub(crate) fn last_other(&self, version: &str, since: Instant) -> Option<Instant> {
+        let seen = lock(&self.seen);
+        let old = seen.answers.iter().filter(|answer| answer.sent >= since && answer.version != version);
+        old.map(|answer| answer.got).max()
+    }
+
     /// A release is over: an old version in an answer to a request that was sent after the first new answer is a
     /// failure, for whoever asked has seen the versions change back.
     pub(crate) fn must_stay(&self, version: &str, since: Instant) {
@@ -95,6 +102,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 async fn work(address: SocketAddr, seen: Arc<Mutex<Seen>>) {
+    let start = Instant::now();
     let mut asked = JoinSet::new();
     let mut ticks = tokio::time::interval(EVERY);
     loop {
@@ -106,7 +114,10 @@ async fn work(address: SocketAddr, seen: Arc<Mutex<Seen>>) {
             let mut seen = lock(&seen);
             match answer {
                 Ok(version) => seen.answers.push(Answer { sent, got: Instant::now(), version }),
-                Err(words) => seen.failures.push(words),
+                Err(words) => {
+                    let after = start.elapsed().as_secs_f64();
+                    seen.failures.push(format!("after {after:.1} s: {words}"));
+                }
             }
         });
         while asked.try_join_next().is_some() {}

@@ -20,10 +20,11 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    pub(crate) fn now(turquoise: u32, sandbox: u32) -> Self {
+    /// Without a sandbox the cluster's is that of others.
+    pub(crate) fn now(turquoise: u32, sandbox: Option<u32>) -> Self {
         Self {
             turquoise_ms: machine::cpu_ms(turquoise),
-            sandbox_ms: machine::cpu_ms(sandbox),
+            sandbox_ms: sandbox.map_or(0.0, machine::cpu_ms),
             bench_ms: own_ms(),
             machine_ms: busy_ms(),
         }

@@ -7,6 +7,8 @@ mod cpu;
 mod http;
 #[path = "../machine.rs"]
 mod machine;
+#[path = "../real.rs"]
+mod real;
 mod report;
 mod stage;
 
@@ -19,6 +21,7 @@ use clap::Parser;
 
 use cpu::Shares;
 use machine::{Machine, Memory, to_f64};
+use real::{Audit, Real};
 use report::{Figures, Report, Written};
 use stage::{Reached, Stage};
 
@@ -41,6 +44,8 @@ struct Args {
     /// How long turquoise is watched at rest
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     rest: u64,
+    #[command(flatten)]
+    real: Real,
     /// One JSON object in place of the table
     #[arg(long)]
     json: bool,
@@ -75,7 +80,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> anyhow::Result<Report> {
-    let mut report = Report { machine: Machine::look(), repos: args.repos, pods: args.pods, worlds: Vec::new() };
+    let mut report = Report {
+        machine: Machine::look(),
+        real: args.real.kubeconfig.is_some(),
+        repos: args.repos,
+        pods: args.pods,
+        worlds: Vec::new(),
+    };
     for apps in &args.apps {
         report.worlds.push(measure(args, *apps).await?);
     }
@@ -93,7 +104,7 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
 }
 
 async fn measure(args: &Args, apps: usize) -> anyhow::Result<Figures> {
-    let mut stage = Stage::open(&args.turquoise, apps, args.repos.min(apps), args.pods).await?;
+    let mut stage = Stage::open(&args.turquoise, &args.real, apps, args.repos.min(apps), args.pods).await?;
     let figures = measured(&mut stage, args, apps).await;
     figures.with_context(|| format!("{apps} apps; turquoise's last words:\n{}", stage.last_words()))
 }
@@ -113,12 +124,15 @@ async fn measured(stage: &mut Stage, args: &Args, apps: usize) -> anyhow::Result
     tokio::time::sleep(CALM).await;
     let (looks, asked) =
         (stage.counted("turquoise_looks_total").await?, stage.counted("turquoise_repo_asked_total").await?);
+    let audit = args.real.audit.as_deref().map(Audit::begin).transpose().context("failed to read the audit log")?;
     let cpu_ms = machine::cpu_ms(stage.pid());
     let memory = Memory::of(stage.pid());
     tokio::time::sleep(Duration::from_secs(args.rest)).await;
     let cpu_percent = (machine::cpu_ms(stage.pid()) - cpu_ms) / 10.0 / to_f64(args.rest);
     let looks = stage.counted("turquoise_looks_total").await? - looks;
     let asked = stage.counted("turquoise_repo_asked_total").await? - asked;
+    let requests = audit.map(|audit| audit.requests(&stage.namespace(0))).transpose()?;
+    let an_hour = |count: u64| to_f64(count) * 3600.0 / to_f64(args.rest);
 
     // One commit a repository changes all of its apps.
     let before = stage.counted("turquoise_looks_total").await?;
@@ -141,6 +155,8 @@ async fn measured(stage: &mut Stage, args: &Args, apps: usize) -> anyhow::Result
         rest_cpu_percent: cpu_percent,
         rest_looks: looks,
         rest_asked_per_poll: to_f64(asked) / (to_f64(args.rest) / stage::POLL_S),
+        rest_asked_git_an_hour: an_hour(asked),
+        rest_asked_cluster_an_hour: requests.map(|verbs| an_hour(verbs.values().sum())),
         rest_rss_kib: memory.rss_kib,
         rest_anonymous_kib: memory.anonymous_kib,
         pushed_s,

@@ -34,6 +34,9 @@ pub(crate) struct Figures {
     pub(crate) rest_cpu_percent: f64,
     pub(crate) rest_looks: u64,
     pub(crate) rest_asked_per_poll: f64,
+    pub(crate) rest_asked_git_an_hour: f64,
+    /// Where the API server's requests are logged.
+    pub(crate) rest_asked_cluster_an_hour: Option<f64>,
     pub(crate) rest_rss_kib: u64,
     pub(crate) rest_anonymous_kib: u64,
     pub(crate) pushed_s: f64,
@@ -50,6 +53,7 @@ pub(crate) struct Figures {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
+    pub(crate) real: bool,
     pub(crate) repos: usize,
     pub(crate) pods: u32,
     pub(crate) worlds: Vec<Figures>,
@@ -61,7 +65,7 @@ fn mib(kib: u64) -> f64 {
 
 type Row = (&'static str, fn(&Figures) -> String);
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 15] = [
     ("apps", |world| world.apps.to_string()),
     ("from an empty cluster until all are live, s", |world| format!("{:.1}", world.built_s)),
     ("resident then, MiB", |world| format!("{:.1}", mib(world.built_rss_kib))),
@@ -74,6 +78,10 @@ const ROWS: [Row; 14] = [
     ("at rest: of a core, %", |world| format!("{:.2}", world.rest_cpu_percent)),
     ("at rest: looks; HEAD asked for a poll", |world| {
         format!("{}; {:.1}", world.rest_looks, world.rest_asked_per_poll)
+    }),
+    ("at rest an hour: git asked; API server asked", |world| {
+        let cluster = world.rest_asked_cluster_an_hour.map_or_else(|| "-".to_owned(), |count| format!("{count:.0}"));
+        format!("{:.0}; {cluster}", world.rest_asked_git_an_hour)
     }),
     ("one commit a repository: pushes, s", |world| format!("{:.1}", world.pushed_s)),
     ("first push to all applied, s", |world| format!("{:.1}", world.applied_s)),
@@ -131,8 +139,9 @@ impl Report {
     fn place(&self) -> String {
         let Machine { cores, memory_gib, load } = &self.machine;
         let (repos, pods) = (self.repos, self.pods);
+        let cluster = if self.real { "a real cluster" } else { "the embedded cluster" };
         format!(
-            "{cores} cores, {memory_gib:.0} GiB, load {load:.1} at the start; at most {repos} repositories, {pods} pods a colour"
+            "{cluster}, local repositories; {cores} cores, {memory_gib:.0} GiB, load {load:.1} at the start; at most {repos} repositories, {pods} pods a colour"
         )
     }
 }
@@ -163,7 +172,7 @@ impl Written<'_> {
     pub(crate) fn append(&self, file: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(file)?;
         writeln!(file, "\n## Many apps: {}, commit {}\n", self.date, self.commit)?;
-        writeln!(file, "The embedded cluster, local repositories; {}.\n", self.report.place())?;
+        writeln!(file, "In {}.\n", self.report.place())?;
         let rule = "--: |".repeat(self.report.worlds.len());
         for (at, (name, value)) in ROWS.into_iter().enumerate() {
             let cells: Vec<String> = self.report.worlds.iter().map(value).collect();

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::cpu::Cpu;
 use crate::http;
+use crate::real::{Place, Real};
 
 /// How often turquoise asks git at rest.
 pub(crate) const POLL_S: f64 = 15.0;
@@ -26,11 +27,22 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The log's end that goes with an error.
 const LAST_WORDS_LINES: usize = 12;
 
+/// Where the apps are.
+enum World {
+    Embedded(Child),
+    /// What ends with this value.
+    Real {
+        _place: Place,
+    },
+}
+
 /// Everything in it ends with it.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     turquoise: PathBuf,
-    sandbox: Child,
+    world: World,
+    /// Of the namespaces' names.
+    prefix: String,
     daemon: Option<Child>,
     listen: SocketAddr,
     apps: usize,
@@ -49,35 +61,34 @@ pub(crate) struct Reached {
 
 impl Stage {
     /// A cluster, and apps spread over bare repositories, each with a namespace of its own.
-    pub(crate) async fn open(turquoise: &Path, apps: usize, repos: usize, pods: u32) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        turquoise: &Path,
+        real: &Real,
+        apps: usize,
+        repos: usize,
+        pods: u32,
+    ) -> anyhow::Result<Self> {
         let turquoise = turquoise.canonicalize().with_context(|| {
             format!("failed to find the turquoise binary {}; `make bench-scale` builds it", turquoise.display())
         })?;
         let folder = tempfile::Builder::new().prefix("turquoise-scale-").tempdir()?;
-        let sandbox = Command::new(&turquoise)
-            .args(["sandbox", "--kubeconfig"])
-            .arg(folder.path().join("kubeconfig"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to start the sandbox")?;
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let mut stage = Self { folder, turquoise, sandbox, daemon: None, listen, apps, repos, pushed: Vec::new() };
+        let (world, prefix) = if real.kubeconfig.is_some() {
+            let prefix = format!("turquoise-scale-{}-{apps}-", std::process::id());
+            let namespaces = (0..repos).map(|repo| format!("{prefix}{}", repo_name(repo))).collect();
+            (World::Real { _place: Place::open(real, folder.path(), namespaces)? }, prefix)
+        } else {
+            (World::Embedded(sandbox(&turquoise, folder.path(), repos).await?), String::new())
+        };
+        let mut stage =
+            Self { folder, turquoise, world, prefix, daemon: None, listen, apps, repos, pushed: Vec::new() };
         stage.write_repos(pods)?;
-        let start = Instant::now();
-        while !stage.path("kubeconfig").exists() {
-            ensure!(start.elapsed() < STEP_MAX, "the sandbox did not start");
-            tokio::time::sleep(LOOK).await;
-        }
-        let file = Kubeconfig::read_from(stage.path("kubeconfig"))?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        let namespaces: Api<Namespace> = Api::all(Client::try_from(config)?);
-        for repo in 0..repos {
-            let mut namespace = Namespace::default();
-            namespace.metadata.name = Some(repo_name(repo));
-            namespaces.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
-        }
         Ok(stage)
+    }
+
+    /// A repository's namespace.
+    pub(crate) fn namespace(&self, repo: usize) -> String {
+        format!("{}{}", self.prefix, repo_name(repo))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -91,8 +102,8 @@ impl Stage {
     fn write_repos(&mut self, pods: u32) -> anyhow::Result<()> {
         let mut config = "apiVersion: turquoise.dev/v1alpha1\nkind: Configuration\nrepos:\n".to_owned();
         for repo in 0..self.repos {
-            let name = repo_name(repo);
-            writeln!(config, "- url: {name}.git\n  poll: {POLL_S}s\n  grants: {{namespaces: [{name}]}}")?;
+            let (name, namespace) = (repo_name(repo), self.namespace(repo));
+            writeln!(config, "- url: {name}.git\n  poll: {POLL_S}s\n  grants: {{namespaces: [{namespace}]}}")?;
             for app in self.apps_of(repo) {
                 write_app(&self.path(&name).join(format!("app-{app:04}")), app, pods)?;
             }
@@ -169,7 +180,11 @@ impl Stage {
 
     /// Processor time that was used up to now.
     pub(crate) fn cpu(&self) -> Cpu {
-        Cpu::now(self.pid(), self.sandbox.id())
+        let sandbox = match &self.world {
+            World::Embedded(sandbox) => Some(sandbox.id()),
+            World::Real { .. } => None,
+        };
+        Cpu::now(self.pid(), sandbox)
     }
 
     /// Waits until every app carries what was pushed last in a colour, serves that colour, and is settled.
@@ -237,8 +252,43 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.stop_turquoise();
-        end(&mut self.sandbox);
+        if let World::Embedded(sandbox) = &mut self.world {
+            end(sandbox);
+        }
     }
+}
+
+async fn sandbox(turquoise: &Path, folder: &Path, repos: usize) -> anyhow::Result<Child> {
+    let kubeconfig = folder.join("kubeconfig");
+    let mut sandbox = Command::new(turquoise)
+        .args(["sandbox", "--kubeconfig"])
+        .arg(&kubeconfig)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("failed to start the sandbox")?;
+    let made = namespaces(&kubeconfig, repos).await;
+    if made.is_err() {
+        end(&mut sandbox);
+    }
+    made.map(|()| sandbox)
+}
+
+async fn namespaces(kubeconfig: &Path, repos: usize) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !kubeconfig.exists() {
+        ensure!(start.elapsed() < STEP_MAX, "the sandbox did not start");
+        tokio::time::sleep(LOOK).await;
+    }
+    let config =
+        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &KubeConfigOptions::default()).await?;
+    let namespaces: Api<Namespace> = Api::all(Client::try_from(config)?);
+    for repo in 0..repos {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(repo_name(repo));
+        namespaces.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
+    }
+    Ok(())
 }
 
 fn end(child: &mut Child) {

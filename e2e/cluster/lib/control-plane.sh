@@ -65,7 +65,8 @@ start_kube_apiserver() {
     --enable-admission-plugins=NodeRestriction --service-account-issuer=https://kubernetes.default.svc \
     --service-account-key-file="$STATE/service-account.key" --service-account-signing-key-file="$STATE/service-account.key" \
     --kubelet-client-certificate="$STATE/kubelet-client.crt" --kubelet-client-key="$STATE/kubelet-client.key" \
-    --kubelet-preferred-address-types=InternalIP --profiling=false
+    --kubelet-preferred-address-types=InternalIP --profiling=false \
+    --audit-policy-file="$here/manifests/audit.yaml" --audit-log-path="$STATE/log/audit.log"
 }
 
 start_kube_controller_manager() {
