@@ -13,7 +13,6 @@ test: ## Everything that CI runs: format, lints, all tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
-	@$(MAKE) --no-print-directory e2e-core
 
 build: ## The binary, optimised: target/release/turquoise
 	@scripts/tools build
