@@ -71,8 +71,8 @@ pub(super) fn stand_in(view: &View<'_>) -> Option<Colour> {
     let own = view.desired.own_lock.as_ref();
     let released = |colour: Colour| {
         let pins = [view.pin(colour), own.and_then(|lock| lock.pins[colour].as_ref())];
+        // The mark of a colour in use says nothing here: it is written before the flip is in git.
         pins.into_iter().flatten().any(|pin| pin.state == PinState::Released)
-            || view.record(colour).is_some_and(|record| record.in_use)
     };
     if !live.all(|service| service.selects.is_none() && service.flip.is_none())
         || Colour::BOTH.into_iter().any(released)
