@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
+use super::server::TAP;
 use super::stage::{Stage, edit};
+use super::tap::Moment;
 
 /// The example with one colour live, without turquoise.
 fn running(colour: &str) -> Stage {
@@ -75,7 +79,10 @@ fn a_colour_that_git_does_not_name_is_left_serving_until_git_names_it() {
 
 /// The example without colours, as it was before anybody thought of them.
 fn colourless(prepare: impl FnOnce(&Path)) -> Stage {
-    let mut stage = Stage::bare(prepare);
+    without_colours(Stage::bare(prepare))
+}
+
+fn without_colours(mut stage: Stage) -> Stage {
     stage.apply_overlay("../base");
     for deployment in ["shop-frontend", "shop-backend"] {
         stage.kubectl(&["rollout", "status", "--timeout=60s", &format!("deployment/{deployment}")]);
@@ -139,6 +146,32 @@ fn a_rejected_candidate_leaves_what_serves_without_a_colour_as_it_was() {
     let good = stage.bump("1.2.0");
     stage.until_verdict(&good, "released");
     stage.until_live("green", "1.2.0");
+    stage.ends();
+}
+
+#[test]
+fn killed_again_and_again_it_still_leaves_what_serves_without_a_colour() {
+    let Some(stage) = TAP.bare_with_images(|_| {}, &[]) else { return };
+    let mut stage = without_colours(stage);
+    narrow(&stage);
+    let bump = stage.bump("1.1.0");
+    let tap = stage.tapped();
+    let mut deaths = 0;
+    loop {
+        assert!(deaths < 40, "there are always more writes");
+        stage.run();
+        // Not always the first: two marks that are written together would never both be.
+        tap.arm(stage.daemon.as_ref().expect("turquoise runs").id(), deaths % 4 + 1, Moment::After);
+        let is_live = |app: &Value| app["serving"] == "green" && stage.is_at_rest(app);
+        stage.until("a death or the end", |app| tap.has_killed() || is_live(app));
+        if tap.disarm().is_none() {
+            break;
+        }
+        deaths += 1;
+        stage.kill();
+    }
+    assert!(deaths >= 4, "{deaths}");
+    assert_eq!((stage.verdicts(&bump, "released"), stage.verdicts(&bump, "rejected")), (1, 0));
     stage.ends();
 }
 
